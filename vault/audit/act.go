@@ -1,0 +1,49 @@
+package audit
+
+// An Act is what was done. The set is closed: an entry whose act is not listed here is
+// refused when it is written and when it is read, so that no text can travel in an act's name.
+type Act string
+
+const (
+	VaultSetup    Act = "vault.setup"    // the vault was made; By is its first organiser
+	VaultPurge    Act = "vault.purge"    // start cleared what an interrupted act had left: unnamed locks, imports without an end; Count says how many
+	ClockAccepted Act = "clock.accepted" // somebody declared a clock right that stood behind the newest recorded time
+	TamperFound   Act = "tamper.found"   // a stored object did not match what the trail vouches for; Subject is the object
+
+	SessionOpen      Act = "session.open"      // a member signed in
+	SessionClose     Act = "session.close"     // a member signed out
+	MemberPassphrase Act = "member.passphrase" // a member's passphrase was replaced; Subject is the member
+
+	ListCreate        Act = "list.create"         // a list was made; Deadline is its end
+	ListEdit          Act = "list.edit"           // title, purpose or fields were edited; Fields are those added
+	ListFieldDrop     Act = "list.field.drop"     // Fields were dropped and their keys destroyed
+	ListShorten       Act = "list.shorten"        // the deadline was moved to the earlier Deadline
+	ListRead          Act = "list.read"           // Fields of Count contacts were read; committed before the first row leaves
+	ListImport        Act = "list.import"         // an import ended and stored Count contacts; Subject is the batch
+	ListDestroyIntent Act = "list.destroy.intent" // destruction was decided and the list is closed to everybody; its locks are still to be overwritten
+	ListDestroy       Act = "list.destroy"        // locks were overwritten and rows deleted; By is "deadline" when the deadline did it
+
+	ContactAdd     Act = "contact.add"     // Subject was added
+	ContactCorrect Act = "contact.correct" // Fields of Subject were corrected
+	ContactErase   Act = "contact.erase"   // Count contacts were erased from List
+	ContactFind    Act = "contact.find"    // a search in List gave Count contacts; what was searched for is not kept
+)
+
+// Valid reports whether a is one of the acts above.
+func (a Act) Valid() bool {
+	switch a {
+	case VaultSetup, VaultPurge, ClockAccepted, TamperFound,
+		SessionOpen, SessionClose, MemberPassphrase,
+		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListDestroyIntent, ListDestroy,
+		ContactAdd, ContactCorrect, ContactErase, ContactFind:
+		return true
+	}
+	return false
+}
+
+// Exact reports whether the act is recorded to the second. Only destructions are: people rely
+// on when a list ended. Everything else is recorded to the hour, so that the trail does not
+// become a record of who sat at a screen when.
+func (a Act) Exact() bool {
+	return a == ListDestroyIntent || a == ListDestroy
+}

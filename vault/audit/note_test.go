@@ -1,0 +1,43 @@
+package audit_test
+
+import (
+	"testing"
+
+	"github.com/rallyvault/rallyvault/vault/audit"
+	"github.com/rallyvault/rallyvault/vault/audit/audittest"
+)
+
+// What K signs besides checkpoints can never pass for one, nor a checkpoint for such a note.
+func TestSignNote(t *testing.T) {
+	l, _ := newLog(t, 3)
+	const text = "certificate of destruction\n1 list\n"
+	signed, err := l.SignNote(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := audit.OpenNote(signed, l.VerifierKey()); err != nil || got != text {
+		t.Errorf("got %q, %v, want %q", got, err, text)
+	}
+	if _, _, err := audit.ParseCheckpoint(signed, l.VerifierKey()); err == nil {
+		t.Error("the note passed for a checkpoint")
+	}
+	if _, err := audit.OpenNote(signed, audittest.VerifierKey(t, 2)); err == nil {
+		t.Error("opened under another key")
+	}
+	signed[3] ^= 1
+	if _, err := audit.OpenNote(signed, l.VerifierKey()); err == nil {
+		t.Error("opened a note that was changed")
+	}
+	if _, err := l.SignNote(checkpointText(9, l.Root())); err == nil {
+		t.Error("signed a checkpoint as a note")
+	}
+	if _, err := audit.OpenNote(l.Checkpoint(), l.VerifierKey()); err == nil {
+		t.Error("opened a checkpoint as a note")
+	}
+	if _, err := l.SignNote("no line end"); err == nil {
+		t.Error("signed a text without a line end")
+	}
+	if _, err := audit.OpenNote(signed, "not a key"); err == nil {
+		t.Error("opened without a key")
+	}
+}
