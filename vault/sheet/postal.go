@@ -1,0 +1,74 @@
+package sheet
+
+import "strings"
+
+// postalCode keeps leading zeros, which is why it is text: 02139 is a place.
+func (c *Cleaner) postalCode(s string) (string, Reason) {
+	if len(s) == 5 && allDigits(s) {
+		return s, None
+	}
+	s = strings.Trim(plainDigits(s), " \t\r\n'")
+	if looksLikeIdentity(s, false) {
+		return "", IdentityCell
+	}
+	if r := marker(s); r != None || noAnswer(s) {
+		return "", r
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch ch := s[i]; {
+		case byteKinds[ch]&(letterByte|digitByte) != 0:
+			if ch >= 'a' && ch <= 'z' {
+				ch -= 'a' - 'A'
+			}
+			b.WriteByte(ch)
+		case ch == ' ' || ch == '-':
+			// "10002 - 1234": blanks around a dash are no part of the code.
+			if out := b.String(); i+1 < len(s) && out != "" && s[i+1] != ' ' && s[i+1] != '-' {
+				if strings.HasSuffix(strings.TrimRight(s[:i+1], " "), "-") {
+					ch = '-'
+				}
+				b.WriteByte(ch)
+			}
+		default:
+			return "", NotPostalCode
+		}
+	}
+	v := b.String()
+	switch {
+	case len(v) < 3 || len(v) > 10 || !strings.ContainsAny(v, "0123456789"):
+		return "", NotPostalCode
+	case c.region == "US" || c.region == "PR":
+		return usPostalCode(v)
+	}
+	return v, None
+}
+
+// usPostalCode keeps ZIP, ZIP+4 and, for neighbours, Canadian codes. Anything
+// else has a typing error in it: the letter O for a zero, a zero lost.
+func usPostalCode(v string) (string, Reason) {
+	switch shape := shapeOf(v); shape {
+	case "00000", "00000-0000", "A0A 0A0":
+		return v, None
+	case "00000 0000":
+		return v[:5] + "-" + v[6:], None
+	case "000000000":
+		return v[:5] + "-" + v[5:], None
+	case "A0A0A0":
+		return v[:3] + " " + v[3:], None
+	}
+	return "", NotPostalCode
+}
+
+// shapeOf writes 0 for every digit and A for every letter.
+func shapeOf(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= '0' && r <= '9':
+			return '0'
+		case r >= 'A' && r <= 'Z':
+			return 'A'
+		}
+		return r
+	}, s)
+}

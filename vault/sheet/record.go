@@ -1,0 +1,106 @@
+package sheet
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+)
+
+// records reads the records of a delimited file. It is encoding/csv in its
+// strict mode, which is right for what programs write, with a second look at
+// what that refuses: people write `5" nail` without doubling the mark, and a
+// mark that is never closed would swallow the people on the lines below it.
+type records struct {
+	src      *source
+	csv      *csv.Reader
+	delim    rune
+	trim     bool  // blanks before a quotation mark have been seen
+	base     int64 // offset in src at which csv began
+	baseLine int
+}
+
+func newRecords(src *source, delim rune) *records {
+	r := &records{src: src, delim: delim}
+	r.restart()
+	return r
+}
+
+// restart begins a new reader where src stands.
+func (r *records) restart() {
+	r.src.rewind()
+	r.base, r.baseLine = r.src.startOffset, r.src.startLine
+	r.csv = r.reader(r.src)
+}
+
+func (r *records) reader(src io.Reader) *csv.Reader {
+	c := csv.NewReader(src)
+	c.Comma = r.delim
+	c.FieldsPerRecord = -1
+	c.ReuseRecord = true
+	c.TrimLeadingSpace = r.trim
+	return c
+}
+
+// next returns the cells of the next record and the line on which it begins;
+// the slice is valid until the next call. broken says that the quotation marks
+// of that line cannot be paired up. There are no cells then, and reading goes on
+// with the line below, so that nobody is lost to somebody else's mark. width is
+// how many cells a lenient reading must give to be believed, 0 for any number.
+func (r *records) next(width int) (cells []string, line int, broken bool, err error) {
+	cells, err = r.csv.Read()
+	size := int(r.base + r.csv.InputOffset() - r.src.startOffset)
+	if err == nil {
+		line, _ = r.csv.FieldPos(0)
+		r.src.took(size)
+		return cells, r.baseLine + line - 1, false, nil
+	}
+	var parse *csv.ParseError
+	if !errors.As(err, &parse) {
+		return nil, 0, false, err
+	}
+
+	// Empty lines that the reader skipped belong to size, not to the record.
+	r.src.took(emptyLines(r.src.record(size)))
+	size = int(r.base + r.csv.InputOffset() - r.src.startOffset)
+	line = r.src.startLine
+	if errors.Is(err, csv.ErrBareQuote) && !r.trim && r.delim != '\t' {
+		// A blank before the mark is common in typed files. Looking for it costs
+		// time in every field, so it begins with the first. (In a file of tabs
+		// the blanks that are trimmed would be the delimiters.)
+		r.trim = true
+		r.restart()
+		return r.next(width)
+	}
+	if errors.Is(err, csv.ErrBareQuote) {
+		// Leniency is confined to the bytes of this record: over the whole file
+		// it would let a mark that opens here be closed by one far below.
+		lenient := r.reader(bytes.NewReader(r.src.record(size)))
+		lenient.LazyQuotes = true
+		if cells, err := lenient.Read(); err == nil && (width == 0 || len(cells) == width) {
+			r.src.took(size)
+			return cells, line, false, nil
+		}
+	}
+	if i := bytes.IndexByte(r.src.record(size), '\n'); i >= 0 {
+		size = i + 1
+	}
+	r.src.took(size)
+	r.restart()
+	return nil, line, true, nil
+}
+
+// emptyLines returns the length of the empty lines at the beginning of b.
+func emptyLines(b []byte) int {
+	n := 0
+	for {
+		switch {
+		case bytes.HasPrefix(b[n:], []byte("\n")):
+			n++
+		case bytes.HasPrefix(b[n:], []byte("\r\n")):
+			n += 2
+		default:
+			return n
+		}
+	}
+}

@@ -1,0 +1,404 @@
+package sheet
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Limits on what is read.
+const (
+	// MaxRecord is the longest record, in bytes: far more than any person's row,
+	// little enough that a cell of 100 MB is refused from a buffer of this size.
+	MaxRecord = 1 << 20
+	// MaxColumns is the largest number of columns of a header.
+	MaxColumns = 512
+)
+
+// Options say what the sheet is read for.
+type Options struct {
+	// Fields are the list's, in the list's order; Row.Cells follows it.
+	Fields []Field
+	// Questions are the texts of the list's questions. A header that equals one
+	// of them fills that field.
+	Questions map[Field]string
+	// Region is the ISO 3166 code of the country whose phone numbers stand in the
+	// sheet without a country code, such as "US". Empty: such numbers are left out.
+	Region string
+	// Map overrides what headers mean: from the header as it stands in the file,
+	// trimmed, to the name of a field or to "shareable"; "" or "-" drops the
+	// column. A header of a refused kind cannot be mapped to anything.
+	Map map[string]string
+	// Encoding is "" or "utf-8".
+	Encoding string
+}
+
+// A Column is one that is read.
+type Column struct {
+	Header string // as it stands in the file, trimmed
+	Field  Field  // of the list; Name too for a part of one that is joined; or Shareable
+	Index  int    // 0-based
+}
+
+// A Drop is a column that is not read. It is never parsed further.
+type Drop struct {
+	Header string // as it stands in the file, trimmed; "" for columns without a heading
+	Slug   string // stable short name of the reason, such as "refused-birth-date"
+	Reason string // for people, with what takes the column's place
+}
+
+// A LeftOut is a cell, or a part of one, that was not kept.
+type LeftOut struct {
+	Field  Field
+	Reason Reason
+}
+
+// A Row is one record below the header.
+type Row struct {
+	// Line is the 1-based line of the file on which the record begins.
+	Line int
+	// Cells has one value per field of Options.Fields, cleaned; "" is none.
+	// Values share memory with the whole record, so what is kept for longer
+	// than the row should be copied.
+	Cells []string
+	// Consent is what the sheet's column about sharing says.
+	Consent Consent
+	// LeftOut names cells that had something in them and were not kept.
+	LeftOut []LeftOut
+	// Refusal is None for a row to store. For any other, Cells are all empty.
+	Refusal Reason
+}
+
+// A Sheet reads the rows of one file. It is not safe for concurrent use.
+type Sheet struct {
+	fields []Field
+	plan   *plan
+	recs   *records
+	clean  *Cleaner
+	reach  []int // positions in fields of what reaches a person
+	names  []int // positions in fields of names
+	totals []string
+
+	totalsBegin [256]bool // first letters of totals, in lower case
+	unreach     Reason    // what a row without any of reach is refused as
+	err         error     // what Next goes on to answer
+}
+
+// Open finds the header of the sheet in r and plans its columns. Everything
+// that is wrong with the file as a whole, and shows in its beginning, is an
+// *[Error]. r is read as rows are asked for, a little ahead.
+func Open(r io.Reader, o Options) (*Sheet, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	switch strings.ToLower(strings.TrimSpace(o.Encoding)) {
+	case "", "utf-8", "utf8", "utf-8-sig":
+	default:
+		return nil, &Error{Reason: BadEncoding, Msg: fmt.Sprintf("encoding %q: this version reads UTF-8 only; %s", o.Encoding, saveAsUTF8)}
+	}
+	head := make([]byte, sniffBytes)
+	n, err := io.ReadFull(r, head)
+	head = head[:n]
+	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	if err != nil && !whole {
+		return nil, fmt.Errorf("read sheet: %w", err)
+	}
+	f, err := sniff(head, whole, &o)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPlan(f.header, f.line, &o)
+	if err != nil {
+		return nil, err
+	}
+	rest := io.MultiReader(bytes.NewReader(head[f.body:]), r)
+	s := &Sheet{
+		fields: slices.Clone(o.Fields),
+		plan:   p,
+		recs:   newRecords(newSource(rest, f.below, f.delim, f.loneCR), rune(f.delim)),
+		clean:  NewCleaner(o.Region),
+		totals: cells().totals,
+	}
+	for _, word := range s.totals {
+		s.totalsBegin[word[0]] = true
+	}
+	for i, field := range s.fields {
+		switch {
+		case field == Email || field == Phone:
+			s.reach = append(s.reach, i)
+		case field.named():
+			s.names = append(s.names, i)
+		}
+	}
+	s.unreach = Unreachable
+	if len(s.reach) == 0 {
+		s.reach, s.unreach = s.names, Nameless
+	}
+	return s, nil
+}
+
+// Kept returns the columns that are read, in the order of the file.
+func (s *Sheet) Kept() []Column { return slices.Clone(s.plan.kept) }
+
+// Dropped returns the columns that are not read.
+func (s *Sheet) Dropped() []Drop { return slices.Clone(s.plan.dropped) }
+
+// Encoding returns what the file was read as.
+func (s *Sheet) Encoding() string { return "utf-8" }
+
+// HasConsent reports whether a column of the sheet says who may be shared.
+func (s *Sheet) HasConsent() bool { return len(s.plan.consent) > 0 }
+
+// Next reads the next record that is not blank into row, whose slices it uses
+// again. It returns io.EOF behind the last one, and an *[Error] if the file
+// turns out to be none that can be imported: nothing of it should be kept then.
+func (s *Sheet) Next(row *Row) error {
+	if s.err != nil {
+		return s.err
+	}
+	for {
+		cells, line, broken, err := s.recs.next(s.plan.width)
+		if err != nil {
+			s.err = err
+			return err
+		}
+		if !broken && allBlank(cells) {
+			continue
+		}
+		row.reset(line, len(s.fields))
+		if broken {
+			row.Refusal = BrokenQuotes
+		} else {
+			s.read(cells, row)
+		}
+		return nil
+	}
+}
+
+func allBlank(cells []string) bool {
+	for _, c := range cells {
+		if !blank(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Row) reset(line, fields int) {
+	*r = Row{Line: line, Cells: r.Cells[:0], LeftOut: r.LeftOut[:0]}
+	r.Cells = slices.Grow(r.Cells, fields)[:fields]
+	clear(r.Cells)
+}
+
+// refuse takes everything out of the row but where it stands and why.
+func (r *Row) refuse(why Reason) {
+	clear(r.Cells)
+	r.LeftOut, r.Consent, r.Refusal = r.LeftOut[:0], Unasked, why
+}
+
+func (r *Row) leaveOut(f Field, why Reason) { r.LeftOut = append(r.LeftOut, LeftOut{f, why}) }
+
+// read fills row from the cells of a record.
+func (s *Sheet) read(cells []string, row *Row) {
+	if len(cells) > s.plan.width && !allBlank(cells[s.plan.width:]) {
+		row.refuse(MoreCells)
+		return
+	}
+	if s.isHeader(cells) {
+		row.refuse(RepeatedHeader)
+		return
+	}
+	if s.isTotals(cells) {
+		row.refuse(Totals)
+		return
+	}
+
+	var parts [whole + family + 1]string
+	for i := range s.plan.columns {
+		c := &s.plan.columns[i]
+		if c.index >= len(cells) || cells[c.index] == "" {
+			continue
+		}
+		v, why := "", TooLong
+		if len(cells[c.index]) <= maxCell {
+			v, why = c.clean(s.clean, cells[c.index])
+		}
+		switch {
+		case why == IdentityCell:
+			row.refuse(IdentityNumber)
+			return
+		case why == DittoCell && (c.field.named() || c.field == Email || c.field == Phone):
+			row.refuse(Ditto)
+			return
+		case why != None:
+			row.leaveOut(c.field, why)
+		}
+		if v == "" {
+			continue
+		}
+		if c.part != whole && parts[c.part] == "" {
+			parts[c.part] = v
+		}
+		to := &parts[c.part]
+		if c.slot >= 0 {
+			to = &row.Cells[c.slot]
+		}
+		switch {
+		case *to == "":
+			*to = v
+		case *to != v:
+			row.leaveOut(c.field, second(c.field))
+		}
+	}
+	if s.plan.joinsName >= 0 && !s.join(parts[given], parts[family], row) {
+		return
+	}
+	s.readConsent(cells, row)
+	s.requireReach(row)
+}
+
+// second is the reason for another value of a field that has one.
+func second(f Field) Reason {
+	switch f {
+	case Email:
+		return SecondEmail
+	case Phone:
+		return SecondPhone
+	}
+	return SecondValue
+}
+
+// join makes a name of its parts. Some sheets repeat the family name in the
+// column before it. It reports whether the row is still to be kept.
+func (s *Sheet) join(given, family string, row *Row) bool {
+	to := &row.Cells[s.plan.joinsName]
+	name := given
+	switch {
+	case given == "":
+		name = family
+	case family != "" && !(len(given) > len(family) && given[len(given)-len(family)-1] == ' ' && strings.HasSuffix(given, family)):
+		name = given + " " + family
+	}
+	name, why := s.clean.text(name)
+	switch {
+	case why == IdentityCell:
+		row.refuse(IdentityNumber)
+		return false
+	case why != None:
+		row.leaveOut(Name, why)
+	case *to == "":
+		*to = name
+	case name != "" && *to != name:
+		row.leaveOut(Name, SecondValue)
+	}
+	return true
+}
+
+// readConsent takes a no from any column before a yes from any other.
+func (s *Sheet) readConsent(cells []string, row *Row) {
+	for _, c := range s.plan.consent {
+		if c.index >= len(cells) || blank(cells[c.index]) {
+			continue
+		}
+		if len(cells[c.index]) > maxCell {
+			row.leaveOut(Shareable, TooLong)
+			continue
+		}
+		switch answer, why := yesNo(cells[c.index]); {
+		case why != None:
+			row.leaveOut(Shareable, why)
+		case c.inverse && answer == "yes", !c.inverse && answer == "no":
+			row.Consent = No
+		case answer == "yes" && row.Consent == Unasked:
+			row.Consent = Yes
+		}
+	}
+}
+
+// requireReach refuses a row by which nobody can be reached. What was left out
+// of it stays named, for that is what has to be mended.
+func (s *Sheet) requireReach(row *Row) {
+	for _, i := range s.reach {
+		if row.Cells[i] != "" {
+			return
+		}
+	}
+	if len(s.reach) == 0 && !allBlank(row.Cells) {
+		return
+	}
+	why := s.unreach
+	if slices.ContainsFunc(row.LeftOut, func(l LeftOut) bool { return l.Reason == IllegibleCell }) {
+		why = Illegible
+	}
+	leftOut := row.LeftOut
+	row.refuse(why)
+	row.LeftOut = leftOut
+}
+
+// isHeader reports whether a record is the header again, as in sheets that were
+// pasted together: every kept column that has something in it has its heading.
+func (s *Sheet) isHeader(cells []string) bool {
+	same := 0
+	for i := range s.plan.columns {
+		c := &s.plan.columns[i]
+		if c.index >= len(cells) || cells[c.index] == "" {
+			continue
+		}
+		cell := cells[c.index]
+		if c.header == "" {
+			return false
+		}
+		// Nearly every row is told by its first letter.
+		if first := cell[0]; first > ' ' && first < 0x80 && first|0x20 != c.header[0]|0x20 {
+			return false
+		}
+		if len(cell) < len(c.header) || !strings.EqualFold(trimHeader(cell), c.header) {
+			return false
+		}
+		same++
+	}
+	return same > 1 || same == len(s.plan.columns)
+}
+
+// isTotals reports whether a record sums up others: its first words say so, and
+// nothing in it would reach a person. Suma is a given name too.
+func (s *Sheet) isTotals(cells []string) bool {
+	first := ""
+	for _, c := range cells {
+		if !blank(c) {
+			first = trimASCII(c)
+			break
+		}
+	}
+	if first == "" || !s.totalsBegin[first[0]|0x20] {
+		return false
+	}
+	if !slices.ContainsFunc(s.totals, func(word string) bool { return sumsUp(first, word) }) {
+		return false
+	}
+	for i := range s.plan.columns {
+		c := &s.plan.columns[i]
+		if c.index >= len(cells) {
+			continue
+		}
+		switch cell := cells[c.index]; {
+		case c.field == Email && strings.Contains(cell, "@"), c.field == Phone && countDigits(cell) >= 7:
+			return false
+		}
+	}
+	return true
+}
+
+// sumsUp reports whether a cell is the given word, alone or before a number, or
+// begins with it if it can be nothing but a total.
+func sumsUp(cell, word string) bool {
+	if len(cell) < len(word) || !strings.EqualFold(cell[:len(word)], word) {
+		return false
+	}
+	rest := cell[len(word):]
+	kinds, _ := survey(rest)
+	return kinds&(letterByte|oddByte) == 0 || strings.Contains(word, "total") && byteKinds[rest[0]]&(letterByte|digitByte|oddByte) == 0
+}
