@@ -1,0 +1,115 @@
+package api
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/sharing"
+	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+const ndjson = "application/x-ndjson"
+
+// getSigningKey handles GET /v1/signing-key.
+func (s *Server) getSigningKey(c echo.Context, m *vault.Session) error {
+	cert, err := sharing.ReadSigningCertificate(c.Request().Context(), m)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set(client.FingerprintHeader, cert.Fingerprint)
+	return c.Blob(http.StatusOK, "application/pgp-keys", cert.Armored)
+}
+
+// getAuditEntries handles GET /v1/audit/entries: a JSON array, or NDJSON for
+// those who accept that.
+func (s *Server) getAuditEntries(c echo.Context, m *vault.Session) error {
+	from, err := number(c, "from")
+	if err != nil {
+		return err
+	}
+	lines := strings.Contains(c.Request().Header.Get(echo.HeaderAccept), ndjson)
+	out := newStream(c, echo.MIMEApplicationJSON)
+	if lines {
+		out.mediaType = ndjson
+	} else {
+		out.buf = append(out.buf, '[')
+	}
+	some := false
+	err = m.AuditLog(c.Request().Context(), from, func(n int64, entry []byte) error {
+		if some && !lines {
+			out.buf = append(out.buf, ',')
+		}
+		if !lines {
+			out.buf = append(out.buf, '\n')
+		}
+		some = true
+		// The number goes into the entry's object, whose bytes are canonical
+		// and begin with its brace.
+		out.buf = append(out.buf, `{"n":`...)
+		out.buf = strconv.AppendInt(out.buf, n, 10)
+		out.buf = append(out.buf, ',')
+		out.buf = append(out.buf, bytes.TrimPrefix(entry, []byte("{"))...)
+		if lines {
+			out.buf = append(out.buf, '\n')
+		}
+		return out.more()
+	})
+	if err != nil {
+		return err
+	}
+	if !lines {
+		if some {
+			out.buf = append(out.buf, '\n')
+		}
+		out.buf = append(out.buf, "]\n"...)
+	}
+	return out.end()
+}
+
+// getCheckpoint handles GET /v1/audit/checkpoint. For a size that the log does
+// not have there is no proof, and the caller sees that the log is shorter than
+// the one it remembers.
+func (s *Server) getCheckpoint(c echo.Context, m *vault.Session) error {
+	since, err := number(c, "since")
+	if err != nil {
+		return err
+	}
+	key, note := s.vault.LogKey(), s.vault.Checkpoint()
+	size, _, err := audit.ParseCheckpoint(note, key)
+	if err != nil {
+		return err
+	}
+	proof := tlog.TreeProof{}
+	if since > 0 && since < size {
+		if proof, err = s.vault.ConsistencyProof(c.Request().Context(), since, size); err != nil {
+			return err
+		}
+	}
+	return answer(c, http.StatusOK, client.Checkpoint{Checkpoint: string(note), Key: key, Proof: array(proof)})
+}
+
+// postVerification handles POST /v1/audit/verifications. A trail that does not
+// hold is a problem with the entry in it.
+func (s *Server) postVerification(c echo.Context, m *vault.Session) error {
+	r, err := m.AuditVerify(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, client.Verification{Entries: r.Entries, Root: r.Root.String(), OK: true})
+}
+
+// getAuditExport handles GET /v1/audit/export.
+func (s *Server) getAuditExport(c echo.Context, m *vault.Session) error {
+	out := newStream(c, ndjson)
+	if err := m.AuditExport(c.Request().Context(), out); err != nil {
+		return err
+	}
+	return out.end()
+}

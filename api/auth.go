@@ -1,0 +1,80 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+// A memberHandler answers a request of somebody who is signed in. The session's
+// keys are in memory until it returns.
+type memberHandler func(c echo.Context, m *vault.Session) error
+
+// member opens the session of a request for the length of it.
+func (s *Server) member(h memberHandler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		m, err := s.vault.Session(c.Request().Context(), bearer(c.Request()))
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		return h(c, m)
+	}
+}
+
+// bearer returns the token of a request (RFC 6750 §2.1), "" if there is none.
+// A token in the URL or in a body is not looked for: those end up in logs.
+func bearer(r *http.Request) string {
+	scheme, token, ok := strings.Cut(r.Header.Get(echo.HeaderAuthorization), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// getHealth handles GET /v1/health, which anybody may ask.
+func (s *Server) getHealth(c echo.Context) error {
+	return answer(c, http.StatusOK, client.Health{Status: "ok", Founded: s.vault.Founded(), Vault: s.vault.ID()})
+}
+
+// postSession handles POST /v1/sessions. What does not open is a 401 here, as it
+// is about who is asking: one answer for a wrong passphrase, an unknown handle
+// and a disabled member.
+func (s *Server) postSession(c echo.Context) error {
+	var in client.Credentials
+	if err := body(c, &in); err != nil {
+		return err
+	}
+	pass := crypto.NewSecret([]byte(in.Passphrase))
+	defer pass.Wipe()
+	t, err := s.vault.SignIn(c.Request().Context(), in.Handle, pass)
+	if err != nil {
+		if e, ok := err.(*vault.Error); ok && e.Kind == vault.CannotOpen {
+			return &statusError{http.StatusUnauthorized, e}
+		}
+		return err
+	}
+	return answer(c, http.StatusCreated, client.Session{Token: t.Token, Expires: stamp(t.Expires), Vault: s.vault.ID(), LogKey: s.vault.LogKey()})
+}
+
+// getSession handles GET /v1/session.
+func (s *Server) getSession(c echo.Context, m *vault.Session) error {
+	w, err := m.Who(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, client.Who{Handle: w.Handle, Role: w.Role, Expires: stamp(w.Expires)})
+}
+
+// deleteSession handles DELETE /v1/session.
+func (s *Server) deleteSession(c echo.Context, m *vault.Session) error {
+	if err := m.End(c.Request().Context()); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

@@ -1,0 +1,152 @@
+package api_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-vcard"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rallyvault/rallyvault/api"
+	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/sheet"
+)
+
+var people = []vault.Contact{
+	{ID: "0b2b2f3e-0000-4000-8000-000000000001", Values: []string{"Ana <3 & \"Bo\"", "ana@example.org", "+12125550100", "00123"}},
+	{ID: "0b2b2f3e-0000-4000-8000-000000000002", Values: []string{"=1+1", "", "", ""}},
+	{ID: "0b2b2f3e-0000-4000-8000-000000000003", Values: []string{"Ñandú; Élan, \\ Sons", "x@example.org", "", ""}},
+}
+
+var fourFields = []sheet.Field{sheet.Name, sheet.Email, sheet.Phone, sheet.PostalCode}
+
+func format(t *testing.T, f client.Format, fields []sheet.Field, cs []vault.Contact) string {
+	t.Helper()
+	s, err := api.Format(f, fields, cs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestCSV(t *testing.T) {
+	got := format(t, client.CSV, fourFields, people)
+	want := "id,name,email,phone,postal_code\r\n" +
+		`0b2b2f3e-0000-4000-8000-000000000001,"Ana <3 & ""Bo""",ana@example.org,+12125550100,00123` + "\r\n" +
+		`0b2b2f3e-0000-4000-8000-000000000002,'=1+1,,,` + "\r\n" +
+		`0b2b2f3e-0000-4000-8000-000000000003,"Ñandú; Élan, \ Sons",x@example.org,,` + "\r\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if _, err := csv.NewReader(strings.NewReader(got)).ReadAll(); err != nil {
+		t.Errorf("encoding/csv does not read it: %v", err)
+	}
+	if got, want := format(t, client.CSV, fourFields, nil), "id,name,email,phone,postal_code\r\n"; got != want {
+		t.Errorf("empty list: got %q, want %q", got, want)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	var got []map[string]string
+	text := format(t, client.JSON, fourFields, people)
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	for i, p := range people {
+		want := map[string]string{"id": string(p.ID)}
+		for j, f := range fourFields {
+			want[string(f)] = p.Values[j]
+		}
+		if diff := cmp.Diff(want, got[i]); diff != "" {
+			t.Errorf("contact %d is not exact (-want +got)\n%s", i, diff)
+		}
+	}
+	if strings.Contains(text, `\u003c`) {
+		t.Error("a < was escaped, as if this were a page")
+	}
+	if got, want := format(t, client.JSON, fourFields, nil), "[]\n"; got != want {
+		t.Errorf("empty list: got %q, want %q", got, want)
+	}
+	if cut := text[:len(text)-3]; json.Valid([]byte(cut)) {
+		t.Error("an array that was cut short is valid JSON")
+	}
+}
+
+func TestVCard(t *testing.T) {
+	text := format(t, client.VCard, fourFields, people)
+	dec := vcard.NewDecoder(strings.NewReader(text))
+	for i, p := range people {
+		card, err := dec.Decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for property, want := range map[string]string{
+			"VERSION": "4.0", "UID": "urn:uuid:" + string(p.ID), "FN": strings.ReplaceAll(p.Values[0], ";", `\;`),
+			"EMAIL": p.Values[1], "TEL": p.Values[2],
+		} {
+			if got := card.Value(property); got != want {
+				t.Errorf("card %d: got %s %q, want %q", i, property, got, want)
+			}
+		}
+	}
+	if _, err := dec.Decode(); err != io.EOF {
+		t.Errorf("got %v after the last card, want io.EOF", err)
+	}
+}
+
+// TestVCardComponents: a ";" of a name must not move what follows into another
+// component (RFC 6350 §3.4).
+func TestVCardComponents(t *testing.T) {
+	fields := []sheet.Field{sheet.GivenName, sheet.FamilyName, sheet.City, sheet.PostalCode, sheet.Language, sheet.Question1}
+	text := format(t, client.VCard, fields, []vault.Contact{
+		{ID: "0b2b2f3e-0000-4000-8000-000000000001", Values: []string{"Ana;Lu", `O\Neil, PhD`, "New York; NY", "10002", "English", "yes"}}})
+	for _, want := range []string{
+		"\r\nN:O\\\\Neil\\, PhD;Ana\\;Lu;;;\r\n",
+		"\r\nFN:Ana\\;Lu O\\\\Neil\\, PhD\r\n",
+		"\r\nADR:;;;New York\\; NY;;10002;\r\n",
+		"\r\nX-RALLYVAULT-LANGUAGE:English\r\n",
+		"\r\nX-RALLYVAULT-Q1:yes\r\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %q", want, text)
+		}
+	}
+	for _, f := range [][]sheet.Field{{sheet.Email}, {sheet.Phone}, {sheet.City}} {
+		text := format(t, client.VCard, f, []vault.Contact{{ID: "0b2b2f3e-0000-4000-8000-000000000001", Values: []string{"x"}}})
+		if !strings.Contains(text, "\r\nFN:") {
+			t.Errorf("a card of %v has no FN: %q", f, text)
+		}
+	}
+}
+
+func TestFormatUnknown(t *testing.T) {
+	if _, err := api.Format("xml", fourFields, nil); vault.KindOf(err) != vault.Invalid {
+		t.Errorf("got %v, want Invalid", err)
+	}
+}
+
+// TestFormatsAllocateNothing: a million contacts are a million calls.
+func TestFormatsAllocateNothing(t *testing.T) {
+	for _, f := range []client.Format{client.CSV, client.JSON} {
+		write := api.AppendContact(f, fourFields, &people[0])
+		if got := testing.AllocsPerRun(100, func() { write() }); got != 0 {
+			t.Errorf("%s: got %v allocations a contact, want 0", f, got)
+		}
+	}
+}
+
+func BenchmarkFormat(b *testing.B) {
+	for _, f := range []client.Format{client.CSV, client.JSON, client.VCard} {
+		b.Run(string(f), func(b *testing.B) {
+			write := api.AppendContact(f, fourFields, &people[0])
+			b.ReportAllocs()
+			for b.Loop() {
+				b.SetBytes(int64(write()))
+			}
+		})
+	}
+}

@@ -1,0 +1,214 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+// Keys of values in an echo.Context.
+const (
+	requestKey = "rallyvault.request" // string, id of the request
+	failureKey = "rallyvault.failure" // error, what fail answered
+)
+
+// instanceOf names the request in a problem, as its line in the log does.
+func instanceOf(c echo.Context) string {
+	id, _ := c.Get(requestKey).(string)
+	if id == "" {
+		return ""
+	}
+	return "urn:uuid:" + id
+}
+
+// observe logs one line for a request and catches panics.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		c.Set(requestKey, uuid.NewString())
+		aborted := s.contain(c, next)
+		s.logRequest(c, start, aborted)
+		if aborted {
+			panic(http.ErrAbortHandler)
+		}
+		return nil
+	}
+}
+
+// contain runs a handler and answers its error. It reports whether the
+// connection has to be broken because part of an answer is out.
+func (s *Server) contain(c echo.Context, next echo.HandlerFunc) (aborted bool) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			aborted = true
+		default:
+			err := &panicError{text: panicText(p), stack: stack()}
+			defer func() {
+				if recover() != nil { // fail breaks off an answer that has begun
+					aborted = true
+				}
+			}()
+			s.fail(err, c)
+		}
+	}()
+	if err := next(c); err != nil {
+		s.fail(err, c)
+	}
+	return false
+}
+
+func (s *Server) logRequest(c echo.Context, start time.Time, aborted bool) {
+	route := c.Path()
+	if route == "" {
+		route = "none" // what was asked for instead stays out of the log
+	}
+	attrs := []slog.Attr{
+		slog.Any("request", c.Get(requestKey)),
+		slog.String("method", methodText(c.Request().Method)),
+		slog.String("route", route),
+		slog.Int("status", c.Response().Status),
+		slog.Duration("duration", time.Since(start).Round(time.Microsecond)),
+	}
+	level := slog.LevelInfo
+	if aborted {
+		attrs = append(attrs, slog.Bool("aborted", true))
+	}
+	if err, _ := c.Get(failureKey).(error); err != nil {
+		attrs = append(attrs, slog.String("problem", vault.KindOf(err).String()))
+		if text := loggable(err); text != "" {
+			level = slog.LevelError
+			attrs = append(attrs, slog.String("err", text))
+		}
+		if p, ok := err.(*panicError); ok {
+			attrs = append(attrs, slog.String("stack", p.stack))
+		}
+	}
+	s.log.LogAttrs(context.WithoutCancel(c.Request().Context()), level, "request", attrs...)
+}
+
+// methodText keeps invented methods, which are free text, out of the log.
+func methodText(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+// A panicError is a panic of a handler.
+type panicError struct{ text, stack string }
+
+func (p *panicError) Error() string { return "panic: " + p.text }
+
+// panicText is the text of the run-time's own panics, which hold numbers and
+// types, and only the type of all others, which may hold anything.
+func panicText(p any) string {
+	if err, ok := p.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", p)
+}
+
+// stack names functions and lines. debug.Stack would print arguments as well.
+func stack() string {
+	pcs := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)])
+	var b strings.Builder
+	for {
+		f, more := frames.Next()
+		if b.Len() > 0 {
+			b.WriteString(" < ")
+		}
+		b.WriteString(f.Function + ":" + strconv.Itoa(f.Line))
+		if !more {
+			return b.String()
+		}
+	}
+}
+
+// headers go out with every answer. Pages replace the content security policy
+// with one that has their style sheet.
+func headers(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		return next(c)
+	}
+}
+
+// checkHost refuses names that are not this server's when it listens on a
+// loopback address, against DNS rebinding.
+func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if s.loopback && !s.ours(c.Request().Host) {
+			return &statusError{http.StatusMisdirectedRequest, &vault.Error{Kind: vault.Forbidden, Code: "host",
+				Msg:  "the server is not known by that name",
+				Hint: "use the address it listens on, or start it with --public-url and the name people use"}}
+		}
+		return next(c)
+	}
+}
+
+func (s *Server) ours(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if s.public != nil && host == strings.ToLower(s.public.Hostname()) {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// checkOrigin refuses writes that a page of another site had a browser send.
+// Programs send neither Sec-Fetch-Site nor Origin and pass.
+func (s *Server) checkOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	var guard http.CrossOriginProtection
+	if s.public != nil {
+		// An error says that the URL has no scheme or host, which leaves
+		// nothing to trust.
+		_ = guard.AddTrustedOrigin(s.public.Scheme + "://" + s.public.Host)
+	}
+	return func(c echo.Context) error {
+		if guard.Check(c.Request()) != nil {
+			return &vault.Error{Kind: vault.Forbidden, Code: "cross-site", Msg: "a page of another site asked for this",
+				Hint: "use this server's own pages, or a program"}
+		}
+		return next(c)
+	}
+}
+
+// checkReady refuses everything while the vault is not available, and all but
+// the set-up before it is founded.
+func (s *Server) checkReady(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := s.vault.Available(); err != nil {
+			return err
+		}
+		if !s.vault.Founded() && c.Path() != "/v1/health" && !s.pages.Owns(c.Path()) {
+			return &vault.Error{Kind: vault.Unavailable, Code: "not-set-up", Msg: "the vault is not set up yet",
+				Hint: "open the set-up link that the server printed, or stop it and run: rallyvault setup"}
+		}
+		return next(c)
+	}
+}

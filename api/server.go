@@ -1,0 +1,135 @@
+package api
+
+import (
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/rallyvault/rallyvault/api/web"
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+// Limits on requests.
+const (
+	maxJSON   = 64 << 10 // bytes of a JSON body: a title, a purpose, a reason, ten times over
+	maxImport = 1 << 30  // bytes of an import's body: fifteen million rows
+	maxHeader = 16 << 10 // bytes of a request's header
+
+	headerTimeout = 10 * time.Second // for a request's header
+	bodyTimeout   = 30 * time.Second // for a JSON body, and for each read of an import
+	writeTimeout  = 60 * time.Second // for an answer, or each 64 KiB of a stream: a reader that stalls holds keys
+	idleTimeout   = 2 * time.Minute  // between the requests of one connection
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Vault *vault.Vault
+	Log   *slog.Logger
+
+	// Loopback says that the server listens on a loopback address. Requests
+	// that name another host are then refused: a page of that name could have
+	// been pointed at this machine (DNS rebinding).
+	Loopback bool
+
+	// PublicURL is where people reach the server through a proxy, nil if there
+	// is none. Its host is accepted and pages of its origin are our own.
+	PublicURL *url.URL
+
+	Now func() time.Time // nil: time.Now
+}
+
+// A Server answers the API and the set-up page for one vault.
+type Server struct {
+	vault    *vault.Vault
+	log      *slog.Logger
+	loopback bool
+	public   *url.URL
+	pages    *web.Pages
+	echo     *echo.Echo
+
+	// Limits of an import; tests set smaller ones.
+	importStall time.Duration
+	importSize  int64
+}
+
+// New returns a server for a vault that is open.
+func New(c Config) *Server {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	s := &Server{vault: c.Vault, log: c.Log, loopback: c.Loopback, public: c.PublicURL, importStall: bodyTimeout, importSize: maxImport,
+		pages: web.New(web.Config{Vault: c.Vault, Now: c.Now})}
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.HTTPErrorHandler = s.fail
+	e.Logger.SetOutput(io.Discard) // what it writes is not ours to vouch for
+	e.StdLogger = log.New(io.Discard, "", 0)
+	s.echo = e
+
+	// In this order: a request that is logged may then be refused, and one that
+	// is refused has the headers too.
+	e.Use(s.observe, headers, s.checkHost, s.checkOrigin, s.checkReady)
+	s.routes(e)
+	return s
+}
+
+// routes is the route table. openapi.yaml describes every line of it.
+func (s *Server) routes(e *echo.Echo) {
+	e.GET("/v1/health", s.getHealth)
+	e.POST("/v1/sessions", s.postSession)
+	e.GET("/v1/session", s.member(s.getSession))
+	e.DELETE("/v1/session", s.member(s.deleteSession))
+
+	e.GET("/v1/lists", s.member(s.getLists))
+	e.POST("/v1/lists", s.member(s.postList))
+	e.POST("/v1/lists/lookup", s.member(s.postLookup))
+	e.GET("/v1/lists/:list", s.member(s.getList))
+	e.PATCH("/v1/lists/:list", s.member(s.patchList))
+	e.DELETE("/v1/lists/:list", s.member(s.deleteList))
+	e.PUT("/v1/lists/:list/deadline", s.member(s.putDeadline))
+	e.POST("/v1/lists/:list/imports", s.postImport)
+
+	e.GET("/v1/lists/:list/contacts", s.member(s.getContacts))
+	e.POST("/v1/lists/:list/contacts", s.member(s.postContact))
+	e.PATCH("/v1/lists/:list/contacts/:contact", s.member(s.patchContact))
+	e.DELETE("/v1/lists/:list/contacts/:contact", s.member(s.deleteContact))
+	e.POST("/v1/contacts/search", s.member(s.postSearch))
+	e.POST("/v1/contacts/erasures", s.member(s.postErasure))
+
+	e.GET("/v1/signing-key", s.member(s.getSigningKey))
+	e.GET("/v1/audit/entries", s.member(s.getAuditEntries))
+	e.GET("/v1/audit/checkpoint", s.member(s.getCheckpoint))
+	e.POST("/v1/audit/verifications", s.member(s.postVerification))
+	e.GET("/v1/audit/export", s.member(s.getAuditExport))
+
+	e.GET("/setup/:token", s.pages.GetSetup)
+	e.POST("/setup/:token", s.pages.PostSetup)
+	e.GET("/static/:file", s.pages.GetStatic)
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// HTTP returns an http.Server for s with its limits set. The caller gives it a
+// listener and shuts it down.
+func (s *Server) HTTP() *http.Server {
+	return &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout, // imports move it on with every read
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		// net/http logs the addresses of callers whose connections fail.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+}
+
+// SetupPath returns the path of a set-up page that works once, for an hour. The
+// one returned before stops working.
+func (s *Server) SetupPath() string { return "/setup/" + s.pages.NewToken() }

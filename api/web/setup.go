@@ -1,0 +1,181 @@
+package web
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/sharing"
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+const (
+	tokenBytes = 16        // of crypto/rand: 128 bits cannot be guessed, so guesses need no counting
+	linkTTL    = time.Hour // a link that lies in a terminal's scroll-back stops working
+	maxForm    = 64 << 10  // bytes of the set-up form
+)
+
+// A link is the set-up link that works now, if one does.
+type link struct {
+	mu   sync.Mutex
+	sum  [sha256.Size]byte // of the token
+	ends time.Time         // zero: there is no link
+}
+
+// NewToken returns the token of a new set-up link, and ends the one before.
+func (p *Pages) NewToken() string {
+	b := make([]byte, tokenBytes)
+	rand.Read(b) // never fails: it ends the program instead
+	token := hex.EncodeToString(b)
+	p.link.mu.Lock()
+	defer p.link.mu.Unlock()
+	p.link.sum, p.link.ends = sha256.Sum256([]byte(token)), p.now().Add(linkTTL)
+	return token
+}
+
+// opens reports whether the token is the one of a link that still works. The
+// caller holds link.mu.
+func (p *Pages) opens(token string) bool {
+	sum := sha256.Sum256([]byte(token))
+	same := subtle.ConstantTimeCompare(sum[:], p.link.sum[:]) == 1
+	return same && p.now().Before(p.link.ends) && !p.vault.Founded()
+}
+
+// A setupPage is the form, with what was wrong with it.
+type setupPage struct {
+	frame
+	Problem      string // "" the first time
+	Organisation string
+	Handle       string
+	Fields       map[string]bool // those that Problem is about
+}
+
+// Wrong reports whether a field needs another value.
+func (s setupPage) Wrong(field string) bool { return s.Fields[field] }
+
+// A donePage says how to sign in.
+type donePage struct {
+	frame
+	Handle string
+}
+
+// GetSetup handles GET /setup/:token.
+func (p *Pages) GetSetup(c echo.Context) error {
+	p.link.mu.Lock()
+	ok := p.opens(c.Param("token"))
+	p.link.mu.Unlock()
+	if !ok {
+		return notFound()
+	}
+	return p.render(c, http.StatusOK, "setup.html", setupPage{frame: p.frame(c)})
+}
+
+// PostSetup handles POST /setup/:token. The link stops working when the vault is
+// founded; a form that was refused may be sent again.
+func (p *Pages) PostSetup(c echo.Context) error {
+	// Held throughout: of two forms sent at once, the second finds no link.
+	p.link.mu.Lock()
+	defer p.link.mu.Unlock()
+	if !p.opens(c.Param("token")) {
+		return notFound()
+	}
+	r := c.Request()
+	// A multipart form would be written to temporary files by net/http.
+	if mt, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || mt != echo.MIMEApplicationForm {
+		return &vault.Error{Kind: vault.Invalid, Code: "content-type", Msg: "the form has to be URL-encoded"}
+	}
+	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return err
+		}
+		return &vault.Error{Kind: vault.Invalid, Code: "body", Msg: "the form cannot be read"}
+	}
+	form := r.PostForm
+	page := setupPage{frame: p.frame(c), Organisation: form.Get("organisation"), Handle: form.Get("handle"), Fields: map[string]bool{}}
+	if key := page.check(form.Get("passphrase"), form.Get("again"), form.Get("final")); key != "" {
+		page.Problem = page.T(key)
+		return p.render(c, http.StatusUnprocessableEntity, "setup.html", page)
+	}
+	err := p.found(c, page, form.Get("passphrase"))
+	if vault.KindOf(err) == vault.Invalid && err != nil {
+		page.refused(err)
+		return p.render(c, http.StatusUnprocessableEntity, "setup.html", page)
+	}
+	if err != nil {
+		return err
+	}
+	p.link.ends = time.Time{}
+	return p.render(c, http.StatusOK, "done.html", donePage{page.frame, page.Handle})
+}
+
+func (p *Pages) found(c echo.Context, page setupPage, passphrase string) error {
+	signing, err := sharing.NewSigning(page.Organisation, p.now())
+	if err != nil {
+		return err
+	}
+	defer signing.Private.Wipe()
+	secret := crypto.NewSecret([]byte(passphrase))
+	defer secret.Wipe()
+	return p.vault.Found(c.Request().Context(), vault.Founding{Organisation: page.Organisation, Handle: page.Handle,
+		Passphrase: secret, Recovery: "none", Silence: "off", Signing: signing})
+}
+
+// check refuses what only the form can know, and what would otherwise be found
+// after the work of making keys. It returns the key of the sentence to show.
+func (s *setupPage) check(passphrase, again, final string) string {
+	switch {
+	case s.Organisation == "" || utf8.RuneCountInString(s.Organisation) > 200 ||
+		!utf8.ValidString(s.Organisation) || strings.ContainsFunc(s.Organisation, unicode.IsControl):
+		s.Fields["organisation"] = true
+		return "setup.wrong.organisation"
+	case utf8.RuneCountInString(passphrase) < vault.MinPassphrase:
+		s.Fields["passphrase"] = true
+		return "setup.wrong.passphrase-short"
+	case passphrase != again:
+		s.Fields["again"] = true
+		return "setup.wrong.again"
+	case final != "yes":
+		s.Fields["final"] = true
+		return "setup.wrong.final"
+	}
+	return ""
+}
+
+// refused shows a refusal of package vault: in the page's language where there
+// is a sentence for its code, else in the vault's own words.
+func (s *setupPage) refused(err error) {
+	var e *vault.Error
+	if !errors.As(err, &e) {
+		return
+	}
+	for _, f := range e.Fields {
+		s.Fields[f.Field] = true
+	}
+	switch e.Code {
+	case "passphrase-short", "passphrase-common":
+		s.Fields["passphrase"] = true
+	case "handle":
+		s.Fields["handle"] = true
+	}
+	key := "setup.wrong." + e.Code
+	if e.Code == "text" {
+		key = "setup.wrong." + e.Params["field"]
+	}
+	if s.Problem = s.T(key); s.Problem == "" {
+		s.Problem = e.Msg
+	}
+}

@@ -1,0 +1,42 @@
+package web
+
+import (
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestLocalesHaveTheSameKeys, and the templates and handlers use no other.
+func TestLocalesHaveTheSameKeys(t *testing.T) {
+	p := New(Config{})
+	keys := func(l string) map[string]bool {
+		m := map[string]bool{}
+		for k, v := range p.locales[l] {
+			if v == "" {
+				t.Errorf("%s: %s is empty", l, k)
+			}
+			m[k] = true
+		}
+		return m
+	}
+	en := keys("en")
+	for _, l := range languages {
+		if diff := cmp.Diff(en, keys(l)); diff != "" {
+			t.Errorf("en (-) and %s (+) differ:\n%s", l, diff)
+		}
+	}
+	used := regexp.MustCompile(`"((setup|done|problem)\.[a-z0-9.-]+[a-z0-9])"`)
+	for _, name := range []string{"templates/setup.html", "templates/done.html", "templates/problem.html", "setup.go"} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range used.FindAllStringSubmatch(string(b), -1) {
+			if !en[m[1]] && m[1] != "problem.html" && m[1] != "setup.html" && m[1] != "done.html" {
+				t.Errorf("%s uses %s, which no locale has", name, m[1])
+			}
+		}
+	}
+}
