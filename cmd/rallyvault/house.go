@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rallyvault/rallyvault/crypto/slots"
+	"github.com/rallyvault/rallyvault/sharing"
+	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/sqlite"
+)
+
+// A house is an open data directory: the directory itself, the slot file, the
+// database and the vault on them.
+type house struct {
+	dir   *os.File
+	slots *slots.File
+	store *sqlite.Store
+	vault *vault.Vault
+}
+
+// openHouse opens everything in the order in which it can be refused without
+// having changed anything. workFactor is vault.Config.WorkFactor.
+func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) (_ *house, err error) {
+	h := &house{}
+	defer func() {
+		if err != nil {
+			_ = h.Close()
+		}
+	}()
+	if err := makeDir(c.Data); err != nil {
+		return nil, err
+	}
+	if c.Locks != "" {
+		if err := makeDir(c.Locks); err != nil {
+			return nil, err
+		}
+	}
+	// The slot file is locked too, but with --locks it may be elsewhere, and
+	// the database must not be opened twice.
+	if h.dir, err = lockDir(c.Data); err != nil {
+		return nil, err
+	}
+	if h.slots, err = slots.Open(c.locks()); err != nil {
+		return nil, slotsError(c.locks(), err)
+	}
+	if h.store, err = sqlite.Open(ctx, c.Data); err != nil {
+		return nil, err
+	}
+	h.vault, err = vault.Open(ctx, vault.Config{Store: h.store, Slots: h.slots, Log: log, WorkFactor: workFactor, ClockIsRight: c.ClockIsRight})
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// found sets the vault up, with a new OpenPGP certificate for the group.
+func (h *house) found(ctx context.Context, f vault.Founding) error {
+	if h.vault.Founded() {
+		return &vault.Error{Kind: vault.Conflict, Code: "set-up-already", Msg: "the vault in this data directory is set up already",
+			Hint: "sign in with: rallyvault login HANDLE; a second vault needs a directory of its own: --data DIR"}
+	}
+	signing, err := sharing.NewSigning(f.Organisation, time.Now())
+	if err != nil {
+		return err
+	}
+	defer signing.Private.Wipe()
+	f.Signing = signing
+	return h.vault.Found(ctx, f)
+}
+
+// Close closes what is open, in reverse order. The first error is the one that
+// says what was not saved.
+func (h *house) Close() error {
+	var first error
+	keep := func(err error) {
+		if first == nil {
+			first = err
+		}
+	}
+	if h.vault != nil {
+		keep(h.vault.Close())
+	}
+	if h.store != nil {
+		keep(h.store.Close())
+	}
+	if h.slots != nil {
+		keep(h.slots.Close())
+	}
+	if h.dir != nil {
+		keep(h.dir.Close())
+	}
+	return first
+}
+
+// makeDir makes a directory for the owner alone, or makes sure that it is one.
+func makeDir(dir string) error {
+	fi, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return dirError(dir, err)
+		}
+		if fi, err = os.Stat(dir); err == nil && fi.Mode().Perm() != 0o700 {
+			err = os.Chmod(dir, 0o700) // the umask took too much
+		}
+	}
+	switch {
+	case err != nil:
+		return dirError(dir, err)
+	case !fi.IsDir():
+		return usage("%q is not a directory", dir)
+	case fi.Mode().Perm()&0o077 != 0:
+		return &vault.Error{Kind: vault.Invalid, Code: "directory-open", Msg: fmt.Sprintf("directory %q is open to other users of this machine", dir),
+			Hint: fmt.Sprintf("chmod 700 %q", dir)}
+	case unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK) != nil:
+		return dirError(dir, unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK))
+	}
+	return nil
+}
+
+func dirError(dir string, err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return &vault.Error{Kind: vault.Invalid, Code: "directory", Msg: fmt.Sprintf("directory %q cannot be written: %v", dir, err),
+		Hint: "name another one with --data, or mend its owner and permissions"}
+}
+
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, dirError(dir, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, inUse(dir)
+		}
+		return nil, dirError(dir, err)
+	}
+	return f, nil
+}
+
+func inUse(dir string) error {
+	return &vault.Error{Kind: vault.Conflict, Code: "in-use", Msg: fmt.Sprintf("another process uses the data directory %q", filepath.Clean(dir)),
+		Hint: "a server may be running on it; stop that one first, or name another directory with --data"}
+}
+
+// slotsError gives errors of the slot file their kind.
+func slotsError(dir string, err error) error {
+	var exposed *slots.ExposedError
+	switch {
+	case errors.Is(err, slots.ErrInUse):
+		return inUse(dir)
+	case errors.As(err, &exposed):
+		return &vault.Error{Kind: vault.Invalid, Code: "slots-open", Msg: fmt.Sprintf("%q is open to other users of this machine", exposed.Path),
+			Hint: fmt.Sprintf("chmod %o %q", exposed.Want, exposed.Path), Err: err}
+	case errors.Is(err, slots.ErrNewer):
+		return &vault.Error{Kind: vault.Invalid, Code: "slots-newer", Msg: "the slot file was written by a newer rallyvault", Hint: "use that one", Err: err}
+	case errors.Is(err, slots.ErrDamaged):
+		return &vault.Error{Kind: vault.CannotOpen, Code: "slots-damaged", Msg: err.Error(),
+			Hint: "nothing was changed; without its slot file a vault stays closed, so put the file back from where it was moved", Err: err}
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EFBIG), errors.Is(err, unix.EDQUOT):
+		return &vault.Error{Kind: vault.Unavailable, Code: "disk", Msg: "the disk is full; nothing was saved", Hint: "free some space and try again", Err: err}
+	}
+	return &vault.Error{Kind: vault.Invalid, Code: "slots", Msg: fmt.Sprintf("the slot file in %q cannot be used: %v", dir, err), Err: err}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rallyvault/rallyvault/api/client"
+)
+
+func (p *program) importCmd() *cobra.Command {
+	var o client.ImportOptions
+	var maps []string
+	c := p.command(verb{
+		use:   `import LIST FILE [--preview] [--map "Header=field"]... [--shareable yes|no|ask] [--consent-text TEXT]`,
+		short: "put a sign-in sheet on a list; FILE may be -", min: 2, max: 2, file: 2,
+		flags: func(f *pflag.FlagSet) {
+			f.BoolVar(&o.Preview, "preview", false, "count and explain, and keep nothing")
+			f.StringArrayVar(&maps, "map", nil, "which field a column is, as Header=field; Header= drops it")
+			f.StringVar(&o.Encoding, "encoding", "", "encoding of the file, if it is not found out")
+			f.StringVar(&o.Sheet, "sheet", "", "name of the sheet in a workbook")
+			f.StringVar(&o.Shareable, "shareable", "", "whether people agreed to be shared: yes, no or ask (default ask)")
+			f.StringVar(&o.ConsentText, "consent-text", "", "the words they agreed to, for --shareable yes")
+		},
+		run: func(ctx context.Context, c *cobra.Command, args []string) error {
+			for _, m := range maps {
+				// Field names hold no =, headers may.
+				i := strings.LastIndexByte(m, '=')
+				if i < 1 {
+					return usage("--map takes Header=field")
+				}
+				header, field := strings.TrimSpace(m[:i]), strings.TrimSpace(m[i+1:])
+				if old, twice := o.Map[header]; twice && old != field {
+					return usage("--map names one header twice")
+				}
+				if o.Map == nil {
+					o.Map = map[string]string{}
+				}
+				o.Map[header] = field
+			}
+			if o.Shareable != "" && o.Shareable != "yes" && o.Shareable != "no" && o.Shareable != "ask" {
+				return usage("--shareable is yes, no or ask")
+			}
+			file, total, err := p.open(ctx, args[1])
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			return p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, args []string) error {
+				id, err := l.list(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				bar := p.progress(total)
+				report, err := l.Import(ctx, id, o, file, bar.sent)
+				bar.done()
+				if err != nil {
+					return err
+				}
+				p.say(report, func(w io.Writer) { accountFor(w, report, o.Preview) })
+				return nil
+			})(ctx, c, args)
+		},
+	})
+	c.AddCommand(later("undo"))
+	return c
+}
+
+// open opens a FILE argument, - for stdin. Its size is 0 where it is not known.
+func (p *program) open(ctx context.Context, name string) (io.ReadCloser, int64, error) {
+	if name == "-" {
+		r, err := p.takeStdin(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		return io.NopCloser(r), 0, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, fileError(name, err)
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, fileError(name, err)
+	}
+	if fi.IsDir() {
+		f.Close()
+		return nil, 0, usage("%q is a directory", name)
+	}
+	if !fi.Mode().IsRegular() {
+		return f, 0, nil
+	}
+	return f, fi.Size(), nil
+}
+
+// accountFor says where every row and column of a sheet went.
+func accountFor(w io.Writer, r *client.ImportReport, preview bool) {
+	if preview {
+		fmt.Fprintln(w, "Preview: nothing was kept.")
+	}
+	fmt.Fprintf(w, "%s: %d stored, %d merged with somebody already there, %d refused.\n",
+		counted(r.Rows, "row", "rows"), r.Stored, r.Merged, r.Refused)
+	for _, k := range r.Kept {
+		fmt.Fprintf(w, "column kept: %q as %s\n", clean(k.Header), k.Field)
+	}
+	for _, d := range r.Dropped {
+		fmt.Fprintf(w, "column dropped: %q: %s\n", clean(d.Header), d.Reason)
+	}
+	for _, c := range r.LeftOut {
+		fmt.Fprintf(w, "line %d: %s left out: %s\n", c.Line, c.Field, c.Reason)
+	}
+	for _, f := range r.Refusals {
+		fmt.Fprintf(w, "line %d: refused: %s\n", f.Line, f.Reason)
+	}
+	if r.Batch != "" {
+		fmt.Fprintf(w, "batch %s\n", r.Batch)
+	}
+}
+
+func counted(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/rallyvault/rallyvault/api"
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+const (
+	// memoryLimit is the soft limit of the server's heap, in bytes. Sign-in
+	// takes 64 MiB of it for a moment; without the limit a long import would
+	// grow to twice what it needs before the collector runs.
+	memoryLimit = 96 << 20
+
+	// shutdownGrace is how long requests under way may take to end by
+	// themselves before their connections are closed.
+	shutdownGrace = 5 * time.Second
+)
+
+func (p *program) serveCmd() *cobra.Command {
+	cfg := newConfig(p.getenv)
+	var domain string
+	var printConfig bool
+	return p.command(verb{
+		use:   "serve [--data DIR] [--locks DIR] [--listen ADDR] [--behind-proxy] [--public-url URL] [--clock-is-right]",
+		short: "run the service",
+		flags: func(f *pflag.FlagSet) {
+			cfg.serveFlags(f)
+			f.StringVar(&domain, "domain", "", "get a certificate for this name")
+			f.BoolVar(&printConfig, "print-config", false, "show what would be used, and stop")
+		},
+		files: []string{"data", "locks"},
+		run: func(ctx context.Context, c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("domain") {
+				return notBuilt("--domain")
+			}
+			if err := cfg.Validate(); err != nil {
+				return err
+			}
+			if printConfig {
+				p.say(cfg, func(w io.Writer) { fmt.Fprintln(w, cfg) })
+				return nil
+			}
+			return p.serve(ctx, cfg)
+		},
+	})
+}
+
+// serve runs the service until ctx ends.
+func (p *program) serve(ctx context.Context, cfg Config) (err error) {
+	hardenService()
+	debug.SetMemoryLimit(memoryLimit)
+	log := slog.New(slog.NewTextHandler(p.stderr, nil))
+	h, err := openHouse(ctx, cfg, log, p.workFactor)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := h.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	p.caveats(h)
+	d, err := openDoor(cfg, h, log)
+	if err != nil {
+		return err
+	}
+	p.announce(d, h)
+	select {
+	case err = <-d.failed:
+	case <-ctx.Done():
+		log.Info("stopping")
+	}
+	d.Close()
+	return err
+}
+
+// announce says that the service is ready. Scripts wait for these lines, so
+// they are out at once; with --json they are one value.
+func (p *program) announce(d *door, h *house) {
+	setup := ""
+	if !h.vault.Founded() {
+		setup = d.url + d.server.SetupPath()
+	}
+	if p.json {
+		_ = writeJSON(p.stdout, struct {
+			Listening string `json:"listening"`
+			SetupLink string `json:"setup_link,omitempty"`
+		}{d.url, setup})
+		return
+	}
+	fmt.Fprintf(p.stdout, "listening on %s\n", d.url)
+	if setup != "" {
+		fmt.Fprintf(p.stdout, "set-up link: %s  (works once, for one hour)\n", setup)
+	}
+}
+
+// A door is an open house answering on an address.
+type door struct {
+	url    string // http:// and the address
+	server *api.Server
+	http   *http.Server
+	failed chan error // receives when serving ends by itself
+}
+
+// openDoor listens and serves. The vault has caught up with its deadlines by
+// then: openHouse does not return before.
+func openDoor(cfg Config, h *house, log *slog.Logger) (*door, error) {
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return nil, usage("--listen takes an address such as 127.0.0.1:8440")
+	}
+	ac := api.Config{Vault: h.vault, Log: log, Loopback: loopbackHost(host) && !cfg.BehindProxy}
+	if cfg.PublicURL != "" {
+		if ac.PublicURL, err = url.Parse(cfg.PublicURL); err != nil {
+			return nil, usage("--public-url takes an address such as https://vault.example.org")
+		}
+	}
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, listenError(cfg.Listen, err)
+	}
+	d := &door{url: "http://" + ln.Addr().String(), server: api.New(ac), failed: make(chan error, 1)}
+	d.http = d.server.HTTP()
+	go func() {
+		if err := d.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			d.failed <- err
+		}
+	}()
+	return d, nil
+}
+
+// Close lets requests under way end, for a while, and answers no new ones.
+func (d *door) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	if d.http.Shutdown(ctx) != nil {
+		_ = d.http.Close() // what is left is cut off; no act is left half done by that
+	}
+}
+
+func listenError(addr string, err error) error {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return &vault.Error{Kind: vault.Conflict, Code: "port-in-use", Msg: fmt.Sprintf("another program listens on %s already", addr),
+			Hint: "stop it, or choose another port with --listen; port 0 picks a free one"}
+	case errors.Is(err, unix.EACCES):
+		return usageHint("choose a port above 1023", "this user may not listen on %s", addr)
+	}
+	var oe *net.OpError
+	if errors.As(err, &oe) {
+		err = oe.Err
+	}
+	return usage("cannot listen on %s: %v", addr, err)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal returns both ends of a new pseudoterminal.
+func openTerminal(t *testing.T) (user, program *os.File) {
+	t.Helper()
+	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("there are no pseudoterminals: %v", err)
+	}
+	t.Cleanup(func() { user.Close() })
+	fd := int(user.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return user, program
+}
+
+// A typist is somebody at a terminal that a command runs on.
+type typist struct {
+	t      *testing.T
+	user   *os.File
+	tty    *os.File
+	screen *output
+	cmd    *exec.Cmd
+	ended  chan struct{}
+}
+
+// sit starts a command on a terminal; stdout stays apart from it.
+func (m *machine) sit(args ...string) (*typist, *output) {
+	m.t.Helper()
+	user, tty := openTerminal(m.t)
+	c := m.command(m.t.Context(), args...)
+	out := newOutput()
+	c.Stdin, c.Stdout, c.Stderr = tty, out, tty
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := c.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	ty := &typist{m.t, user, tty, newOutput(), c, make(chan struct{})}
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, err := user.Read(b)
+			_, _ = ty.screen.Write(b[:n])
+			if err != nil {
+				return
+			}
+		}
+	}()
+	go func() { _ = c.Wait(); close(ty.ended) }()
+	m.t.Cleanup(func() { _ = c.Process.Kill(); <-ty.ended })
+	return ty, out
+}
+
+// when waits for a prompt and types an answer to it.
+func (ty *typist) when(prompt, typed string) {
+	ty.t.Helper()
+	if ty.screen.wait(regexp.MustCompile(regexp.QuoteMeta(prompt)+"$"), ty.ended, 20*time.Second) == nil {
+		ty.t.Fatalf("no prompt %q on the screen: %q", prompt, ty.screen)
+	}
+	// The prompt is on the screen a moment before the echo is off.
+	for range 200 {
+		if !ty.echoes() {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if _, err := ty.user.WriteString(typed); err != nil {
+		ty.t.Fatal(err)
+	}
+}
+
+func (ty *typist) echoes() bool {
+	ty.t.Helper()
+	state, err := unix.IoctlGetTermios(int(ty.tty.Fd()), unix.TCGETS)
+	if err != nil {
+		ty.t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+func (ty *typist) exit() int {
+	ty.t.Helper()
+	select {
+	case <-ty.ended:
+	case <-time.After(30 * time.Second):
+		ty.t.Fatalf("the command did not end; screen: %q", ty.screen)
+	}
+	return ty.cmd.ProcessState.ExitCode()
+}
+
+// TestTerminal: passphrases are asked for without echo, twice where one is set,
+// and an interrupt leaves the terminal as it was.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	setup := []string{"setup", "--organisation", "Test group", "--handle", "heron", "--recovery", "none", "--data", m.data()}
+
+	ty, out := m.sit(setup...)
+	ty.when("passphrase: ", testPassphrase+"\n")
+	ty.when("the same once more: ", "granite otter lantern eight\n")
+	got := ty.exit()
+	refused := ty.screen.wait(regexp.MustCompile("not the same"), nil, 5*time.Second) != nil
+	if got != 2 || out.String() != "" || !refused {
+		t.Errorf("two different ones: got exit %d, screen %q", got, ty.screen)
+	}
+
+	ty, _ = m.sit(setup...)
+	ty.when("passphrase: ", testPassphrase+"\n")
+	ty.when("the same once more: ", testPassphrase+"\n")
+	if got := ty.exit(); got != 0 {
+		t.Fatalf("set-up: got exit %d, screen %q", got, ty.screen)
+	}
+	if strings.Contains(ty.screen.String(), "granite") {
+		t.Errorf("the passphrase is on the screen: %q", ty.screen)
+	}
+
+	m.serve()
+	ty, _ = m.sit("login", "heron")
+	ty.when("passphrase: ", "\x03")
+	if got := ty.exit(); got != 130 {
+		t.Errorf("interrupted: got exit %d, want 130; screen %q", got, ty.screen)
+	}
+	if !ty.echoes() {
+		t.Error("the terminal was left without echo")
+	}
+
+	ty, out = m.sit("login", "heron")
+	ty.when("passphrase: ", testPassphrase+"\n")
+	if got := ty.exit(); got != 0 || !strings.Contains(out.String(), "signed in") || strings.Contains(ty.screen.String(), "granite") {
+		t.Errorf("got exit %d, stdout %q, screen %q", got, out, ty.screen)
+	}
+
+	// Progress is for a terminal only.
+	m.must("", "list", "create", "T", "--purpose", "P", "--fields", "name,email")
+	sheet := m.write("sheet.csv", sheetOf(1, 5000))
+	ty, _ = m.sit("import", "T", sheet)
+	if got := ty.exit(); got != 0 {
+		t.Fatalf("import: got exit %d, screen %q", got, ty.screen)
+	}
+	if ty.screen.wait(regexp.MustCompile(`\(100%\)`), nil, 5*time.Second) == nil {
+		t.Errorf("no progress on the screen: %q", ty.screen)
+	}
+	if _, _, stderr := m.run("", "import", "T", sheet); stderr != "" {
+		t.Errorf("progress without a terminal: %q", stderr)
+	}
+}
