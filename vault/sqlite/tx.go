@@ -1,0 +1,131 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+// tx is one write transaction. Statements are prepared when first used: a
+// batch of 256 acts uses the same few.
+type tx struct {
+	ctx      context.Context
+	t        *sql.Tx
+	prepared map[string]*sql.Stmt
+
+	// lost is set by an error after which SQLite may have rolled everything
+	// back: a full disk, for one. What came after it would be committed by
+	// itself, statement by statement, so nothing is let through.
+	lost error
+}
+
+// Update implements vault.Store.
+func (s *Store) Update(ctx context.Context, fn func(vault.Tx) error) error {
+	return s.update(ctx, func(t *sql.Tx) error {
+		x := &tx{ctx: ctx, t: t, prepared: map[string]*sql.Stmt{}}
+		defer func() {
+			for _, p := range x.prepared {
+				p.Close()
+			}
+		}()
+		if err := fn(x); err != nil {
+			return err
+		}
+		return x.lost
+	})
+}
+
+func (x *tx) exec(query string, args ...any) error {
+	if x.lost != nil {
+		return x.lost
+	}
+	p := x.prepared[query]
+	var err error
+	if p == nil {
+		if p, err = x.t.PrepareContext(x.ctx, query); err == nil {
+			x.prepared[query] = p
+		}
+	}
+	if err == nil {
+		_, err = p.ExecContext(x.ctx, args...)
+	}
+	if err == nil {
+		return nil
+	}
+	code := resultCode(err)
+	err = fault("write to the database", err)
+	if code&0xff != sqliteConstraint {
+		x.lost = err
+	}
+	return err
+}
+
+// Savepoint implements vault.Tx. If the transaction is lost, what it returns
+// says so and is not the error of fn.
+func (x *tx) Savepoint(fn func() error) error {
+	if err := x.exec(`SAVEPOINT act`); err != nil {
+		return err
+	}
+	err := fn()
+	if err != nil && x.lost == nil {
+		x.exec(`ROLLBACK TO act`)
+	}
+	if x.lost == nil {
+		x.exec(`RELEASE act`)
+	}
+	if x.lost != nil {
+		return fmt.Errorf("the transaction is lost: %w", x.lost)
+	}
+	return err
+}
+
+func (x *tx) PutStatement(object string, text []byte) error {
+	return x.exec(`INSERT INTO object (id, statement) VALUES (?, ?)
+		ON CONFLICT (id) DO UPDATE SET statement = excluded.statement`, object, string(text))
+}
+
+func (x *tx) PutBlob(object, name string, sum vault.Hash, data []byte) error {
+	return x.exec(`INSERT INTO blob (object, name, sha256, size, data) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (object, name) DO UPDATE SET sha256 = excluded.sha256, size = excluded.size, data = excluded.data`,
+		object, name, sum[:], len(data), data)
+}
+
+// Deleting writes zeros over the blob first. secure_delete does the same for
+// whole freed pages; this covers what is left of a page that stays in use.
+
+func (x *tx) DeleteBlob(object, name string) error {
+	if err := x.exec(`UPDATE blob SET data = zeroblob(size) WHERE object = ? AND name = ?`, object, name); err != nil {
+		return err
+	}
+	return x.exec(`DELETE FROM blob WHERE object = ? AND name = ?`, object, name)
+}
+
+func (x *tx) DeleteBlobs(object string) error {
+	if err := x.exec(`UPDATE blob SET data = zeroblob(size) WHERE object = ?`, object); err != nil {
+		return err
+	}
+	return x.exec(`DELETE FROM blob WHERE object = ?`, object)
+}
+
+func (x *tx) PutColumn(list string, segment int64, name string, sum vault.Hash, data []byte) error {
+	return x.exec(`INSERT INTO segment_column (list, segment, name, sha256, size, data) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (list, segment, name) DO UPDATE SET sha256 = excluded.sha256, size = excluded.size, data = excluded.data`,
+		list, segment, name, sum[:], len(data), data)
+}
+
+func (x *tx) DeleteColumn(list string, segment int64, name string) error {
+	if err := x.exec(`UPDATE segment_column SET data = zeroblob(size)
+		WHERE list = ? AND segment = ? AND name = ?`, list, segment, name); err != nil {
+		return err
+	}
+	return x.exec(`DELETE FROM segment_column WHERE list = ? AND segment = ? AND name = ?`, list, segment, name)
+}
+
+func (x *tx) DeleteSegment(list string, segment int64) error {
+	if err := x.exec(`UPDATE segment_column SET data = zeroblob(size) WHERE list = ? AND segment = ?`, list, segment); err != nil {
+		return err
+	}
+	return x.exec(`DELETE FROM segment_column WHERE list = ? AND segment = ?`, list, segment)
+}
