@@ -1,0 +1,127 @@
+package vault_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/vaulttest"
+)
+
+// benchRows is how many contacts the benchmarks work on; RALLYVAULT_BENCH_ROWS
+// sets another number.
+func benchRows() int {
+	if n, err := strconv.Atoi(os.Getenv("RALLYVAULT_BENCH_ROWS")); err == nil {
+		return n
+	}
+	return 100_000
+}
+
+// benchSheet is a clean sheet of made-up people.
+var benchSheet = sync.OnceValue(func() []byte {
+	var b bytes.Buffer
+	b.WriteString("name,email,phone,postal_code\n")
+	for i := range benchRows() {
+		fmt.Fprintf(&b, "Ana Lopez%x,ana.lopez%x@s%d.example.org,+1212%03d%04d,%05d\n", i, i, i%7, 200+i/10000%800, i%10000, 10001+i%400)
+	}
+	return b.Bytes()
+})
+
+func BenchmarkImport(b *testing.B) {
+	h := vaulttest.New(b)
+	s := h.SignIn()
+	b.SetBytes(int64(len(benchSheet())))
+	b.ReportAllocs()
+	for i := range b.N {
+		id := h.List(s, fmt.Sprint("bench ", i))
+		rep, err := s.Import(b.Context(), id, bytes.NewReader(benchSheet()), vault.ImportOptions{})
+		if err != nil || rep.Stored != benchRows() {
+			b.Fatal(rep, err)
+		}
+	}
+}
+
+// filled is a vault with one full list.
+func filled(b *testing.B) (*vaulttest.House, *vault.Session, vault.ListID) {
+	h := vaulttest.New(b)
+	s := h.SignIn()
+	id := h.List(s, "bench")
+	if _, err := s.Import(b.Context(), id, bytes.NewReader(benchSheet()), vault.ImportOptions{}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	return h, s, id
+}
+
+func BenchmarkReadContacts(b *testing.B) {
+	_, s, id := filled(b)
+	for b.Loop() {
+		r, err := s.ReadContacts(b.Context(), id, vault.ReadOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		n := 0
+		for {
+			page, err := r.Next(b.Context())
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += len(page)
+		}
+		r.Close()
+		if n != benchRows() {
+			b.Fatal(n)
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	_, s, _ := filled(b)
+	for name, query := range map[string]string{"email": "ana.lopez1f@s3.example.org", "phone": "+12122000031", "name": "lopez1f0"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				found, err := s.Find(b.Context(), query)
+				if err != nil || len(found) == 0 {
+					b.Fatal(found, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkErase(b *testing.B) {
+	_, s, id := filled(b)
+	i := 0
+	for b.Loop() {
+		e, err := s.EraseByAddress(b.Context(), id, fmt.Sprintf("ana.lopez%x@s%d.example.org", i, i%7), "")
+		if err != nil || e.Erased != 1 {
+			b.Fatal(e, err)
+		}
+		i += 97
+	}
+}
+
+func BenchmarkDestroy(b *testing.B) {
+	h := vaulttest.New(b)
+	s := h.SignIn()
+	for b.Loop() {
+		b.StopTimer()
+		id := h.List(s, "bench")
+		if _, err := s.Import(b.Context(), id, bytes.NewReader(benchSheet()), vault.ImportOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if _, err := s.DestroyList(b.Context(), id); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

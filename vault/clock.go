@@ -1,0 +1,91 @@
+package vault
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rallyvault/rallyvault/crypto/slots"
+)
+
+const (
+	// clockSlack is how far the system clock may stand behind the newest time
+	// recorded before the service stops answering.
+	clockSlack = 5 * time.Minute
+
+	// clockLeap is how far ahead of it the clock may be without a question. A
+	// clock set ahead destroys, which is the safe side; a battery that died and
+	// came back in the next century is a mistake.
+	clockLeap = 400 * 24 * time.Hour
+
+	// clockNote is how often the time is written to the slot file.
+	clockNote = time.Minute
+)
+
+// A clock gives effective time: the system clock, but never earlier than the
+// newest time recorded, so that setting the clock back brings nothing back.
+type clock struct {
+	system func() time.Time
+	slots  *slots.File
+
+	mu   sync.Mutex
+	seen time.Time
+}
+
+func newClock(system func() time.Time, f *slots.File) *clock {
+	c := &clock{system: system, slots: f}
+	c.seen, _ = f.Seen()
+	return c
+}
+
+// leapt reports whether t is so far ahead that it is asked about first.
+func (c *clock) leapt(t time.Time) bool { return !c.seen.IsZero() && t.Sub(c.seen) > clockLeap }
+
+// now returns effective time, in UTC.
+func (c *clock) now() time.Time {
+	t := c.system().UTC()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leapt(t) || t.Before(c.seen) {
+		return c.seen
+	}
+	c.seen = t
+	return t
+}
+
+// trouble returns an Unavailable error while the clock cannot be relied on.
+func (c *clock) trouble() error {
+	t := c.system().UTC()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := &Error{Kind: Unavailable, Op: "vault.clock", RetryAfter: clockNote,
+		Params: map[string]string{"clock": t.Format(time.RFC3339), "recorded": c.seen.Format(time.RFC3339)}}
+	switch behind := c.seen.Sub(t); {
+	case c.leapt(t):
+		e.Code = "clock-ahead"
+		e.Msg = fmt.Sprintf("the clock of this machine says %s, more than %d days after the last time it was running",
+			t.Format(time.DateOnly), int(clockLeap.Hours()/24))
+		e.Hint = "lists whose deadline has passed would be destroyed: set the clock, or start with --clock-is-right"
+		return e
+	case behind > clockSlack:
+		e.Code = "clock-behind"
+		e.Msg = fmt.Sprintf("the clock of this machine says %s, but %s has already been recorded",
+			t.Format(time.RFC3339), c.seen.Format(time.RFC3339))
+		e.Hint = "set the clock; if it is right now, start once with --clock-is-right"
+		return e
+	}
+	return nil
+}
+
+// accept takes the system clock as it is and records it.
+func (c *clock) accept(logSize int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = c.system().UTC()
+	return c.slots.SetClock(c.seen, logSize)
+}
+
+// note writes the newest time to the slot file. sync makes it durable.
+func (c *clock) note(logSize int64, sync bool) error {
+	return c.slots.Note(c.now(), logSize, sync)
+}

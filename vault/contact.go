@@ -1,0 +1,237 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rallyvault/rallyvault/vault/audit"
+	"github.com/rallyvault/rallyvault/vault/sheet"
+)
+
+// cleanValues cleans what somebody typed for a contact. Values come in the
+// order of fields; a field not named is "".
+func cleanValues(m *statement, given map[string]string) ([]string, error) {
+	const op = "vault.Contact"
+	fields := fieldsOf(m)
+	for name := range given {
+		if containsField(fields, name) {
+			continue
+		}
+		if sheet.Field(name).Known() || sheet.Field(name).Question() {
+			return nil, &Error{Kind: Invalid, Op: op, Code: "field-not-in-list", Params: map[string]string{"field": name}, Fields: []FieldError{{name, "not a field of this list"}},
+				Msg: name + " is not a field of this list", Hint: "its fields are " + strings.Join(words(fields), ", ")}
+		}
+		return nil, errUnknownField(op, name)
+	}
+	values := make([]string, len(fields))
+	for i, f := range fields {
+		text, ok := given[string(f)]
+		if !ok || text == "" {
+			continue
+		}
+		clean, reason := sheet.Clean(f, text, regionOf(m))
+		if reason != sheet.None {
+			return nil, &Error{Kind: Invalid, Op: op, Code: "value-" + reason.Slug(), Params: map[string]string{"field": string(f)},
+				Fields: []FieldError{{string(f), reason.String()}}, Msg: fmt.Sprintf("%s: %s", f, reason)}
+		}
+		values[i] = clean
+	}
+	return values, nil
+}
+
+// reachable reports whether a way to reach the person remains: an address or
+// a number, or on lists with neither field a name.
+func reachable(fields []sheet.Field, value func(sheet.Field) string) bool {
+	hasWay, named := false, false
+	for _, f := range fields {
+		switch f {
+		case sheet.Email, sheet.Phone:
+			hasWay = true
+			if value(f) != "" {
+				return true
+			}
+		case sheet.Name, sheet.GivenName, sheet.FamilyName:
+			named = named || value(f) != ""
+		}
+	}
+	return !hasWay && named
+}
+
+func errUnreachable() error {
+	return &Error{Kind: Invalid, Op: "vault.Contact", Code: "unreachable",
+		Msg: "no way to reach the person would remain", Hint: "give an email address or a phone number"}
+}
+
+// AddContact adds one person by hand. Somebody who is on the list already, by
+// the rules of merging, is not added again: empty fields are filled, the id is
+// theirs, and merged is true.
+func (s *Session) AddContact(ctx context.Context, id ListID, given map[string]string) (added ContactID, merged bool, err error) {
+	m, unlock, err := s.change(ctx, id)
+	if err != nil {
+		return "", false, err
+	}
+	defer unlock()
+	values, err := cleanValues(m, given)
+	if err != nil {
+		return "", false, err
+	}
+	fields := fieldsOf(m)
+	value := func(f sheet.Field) string {
+		if i := slices.Index(fields, f); i >= 0 {
+			return values[i]
+		}
+		return ""
+	}
+	if !reachable(fields, value) {
+		return "", false, errUnreachable()
+	}
+	e, err := s.newEdit(ctx, m)
+	if err != nil {
+		return "", false, err
+	}
+	defer e.Close()
+	hit, err := s.findSame(ctx, m, value)
+	if err != nil {
+		return "", false, err
+	}
+	if hit != nil {
+		return s.fill(ctx, e, hit, fields, values)
+	}
+
+	c := meta{id: new(idSource).next(), day: dayNumber(s.v.clock.now())}
+	g := e.d.newSegmentOrLast()
+	t := newTable(columnNames(m))
+	if g.rows > 0 {
+		if t, err = e.table(ctx, &g); err != nil {
+			return "", false, err
+		}
+	}
+	t.add(c, fields, values)
+	if err := e.replace(g, t); err != nil {
+		return "", false, err
+	}
+	if err := e.commit(ctx, audit.Entry{Act: audit.ContactAdd, Subject: string(contactID(c.id))}); err != nil {
+		return "", false, err
+	}
+	return contactID(c.id), false, nil
+}
+
+// newSegmentOrLast returns the last segment if it has room, else a new one.
+func (s *statement) newSegmentOrLast() segment {
+	if n := len(s.segments); n > 0 && s.segments[n-1].rows < MaxSegmentRows {
+		return s.segments[n-1]
+	}
+	return s.newSegment()
+}
+
+// fill merges values into a contact that is on the list already.
+func (s *Session) fill(ctx context.Context, e *edit, hit *place, fields []sheet.Field, values []string) (ContactID, bool, error) {
+	t, err := e.table(ctx, hit.segment)
+	if err != nil {
+		return "", false, err
+	}
+	id := contactID(t.meta(hit.row).id)
+	var filled []string
+	for i, f := range fields {
+		if values[i] != "" && t.get(hit.row, string(f)) == "" {
+			t.set(hit.row, string(f), values[i])
+			filled = append(filled, string(f))
+		}
+	}
+	if filled == nil {
+		return id, true, nil
+	}
+	if err := e.replace(*hit.segment, t); err != nil {
+		return "", false, err
+	}
+	err = e.commit(ctx, audit.Entry{Act: audit.ContactAdd, Subject: string(id), Fields: filled})
+	return id, true, err
+}
+
+// CorrectContact changes values of one contact; "" takes a value away.
+// shareable is "", "yes" or "no".
+func (s *Session) CorrectContact(ctx context.Context, id ListID, contact ContactID, given map[string]string, shareable string) error {
+	consent, ok := consentWords[shareable]
+	if !ok {
+		return invalid("shareable", "shareable is yes or no")
+	}
+	if len(given) == 0 && shareable == "" {
+		return &Error{Kind: Invalid, Op: "vault.CorrectContact", Code: "nothing-to-do", Msg: "nothing to correct was given"}
+	}
+	m, unlock, err := s.change(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	values, err := cleanValues(m, given)
+	if err != nil {
+		return err
+	}
+	at, err := s.locate(ctx, m, contact)
+	if err != nil {
+		return err
+	}
+	e, err := s.newEdit(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	t, err := e.table(ctx, at.segment)
+	if err != nil {
+		return err
+	}
+	fields := fieldsOf(m)
+	entry := audit.Entry{Act: audit.ContactCorrect, Subject: string(contact)}
+	for i, f := range fields {
+		if _, named := given[string(f)]; named {
+			t.set(at.row, string(f), values[i])
+			entry.Fields = append(entry.Fields, string(f))
+		}
+	}
+	if !reachable(fields, func(f sheet.Field) string { return t.get(at.row, string(f)) }) {
+		return errUnreachable()
+	}
+	if shareable != "" {
+		c := t.meta(at.row)
+		c.consent = consent
+		t.setMeta(at.row, c)
+		entry.Fields = append(entry.Fields, string(sheet.Shareable))
+	}
+	if err := e.replace(*at.segment, t); err != nil {
+		return err
+	}
+	if err := e.commit(ctx, entry); err != nil {
+		return err
+	}
+	s.v.sweepSoon()
+	return nil
+}
+
+var consentWords = map[string]sheet.Consent{"": sheet.Unasked, "yes": sheet.Yes, "no": sheet.No}
+
+// A place is where a contact lies.
+type place struct {
+	segment *segment
+	row     int
+}
+
+// locate finds a contact by its id.
+func (s *Session) locate(ctx context.Context, m *statement, contact ContactID) (*place, error) {
+	id, err := parseContactID(contact)
+	if err != nil {
+		return nil, err
+	}
+	var at *place
+	err = s.eachMeta(ctx, m, func(g *segment, row int, c *meta) bool {
+		if c.id == id {
+			at = &place{g, row}
+		}
+		return at == nil
+	})
+	if err == nil && at == nil {
+		err = errNoContact()
+	}
+	return at, err
+}

@@ -1,0 +1,263 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rallyvault/rallyvault/crypto/slots"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+// blobNote is the signed certificate of a destroyed list.
+const blobNote = "certificate"
+
+// A Certificate says that a list was destroyed. Note is the same, signed with
+// the log key K (c2sp.org/signed-note).
+type Certificate struct {
+	Vault      string    `json:"vault"`
+	List       ListID    `json:"list"`
+	Time       time.Time `json:"time"` // when the locks had been overwritten, to the second
+	Contacts   int       `json:"contacts"`
+	Locks      int       `json:"locks"`
+	LogSize    int64     `json:"log_size"` // of the audit trail when it was signed
+	LogRoot    string    `json:"log_root"`
+	FileSystem string    `json:"file_system"` // what overwriting in place is worth there
+	Note       string    `json:"note"`
+}
+
+func (c *Certificate) text() string {
+	return fmt.Sprintf("rallyvault/1 certificate of destruction\nvault %s\nlist %s\ntime %s\ncontacts %d\nlocks %d\nlog-size %d\nlog-root %s\nfile-system %s\n",
+		c.Vault, c.List, c.Time.UTC().Format(time.RFC3339), c.Contacts, c.Locks, c.LogSize, c.LogRoot, c.FileSystem)
+}
+
+// DestroyList destroys a list now. Organisers may; while there is one in the
+// vault, nobody else has to agree.
+func (s *Session) DestroyList(ctx context.Context, id ListID) (*Certificate, error) {
+	l, m, err := s.openToDestroy(id)
+	if err != nil {
+		return nil, err
+	}
+	if s.role() != Organiser {
+		return nil, &Error{Kind: Forbidden, Op: "vault.DestroyList", Code: "role", Msg: "only organisers destroy lists"}
+	}
+	// Not under the list's lock: an import that drags on does not hold up a
+	// destruction, it fails.
+	d := m.draft()
+	now := s.v.clock.now()
+	d.facts[factEnding] = now.Format(time.RFC3339) + " " + string(s.member)
+	err = s.v.do(context.WithoutCancel(ctx), func(t *actTx) error {
+		if cur := t.current(m.object); cur != m && cur.kind == kindList && cur.fact(factEnding) == "" {
+			d = cur.draft() // edited meanwhile, which does not save it
+			d.facts[factEnding] = now.Format(time.RFC3339) + " " + string(s.member)
+		}
+		if err := d.store(t); err != nil {
+			return err
+		}
+		return t.record(audit.Entry{Act: audit.ListDestroyIntent, By: string(s.member), List: m.object})
+	})
+	if err != nil {
+		return nil, err
+	}
+	cert, err := s.v.end(context.WithoutCancel(ctx), l, string(s.member))
+	if err != nil {
+		return nil, err
+	}
+	s.v.Sweep(ctx)
+	return cert, nil
+}
+
+// openToDestroy is open, but finds private lists of others too: an organiser
+// can end what they cannot read.
+func (s *Session) openToDestroy(id ListID) (*listState, *statement, error) {
+	l, m, err := s.open(id)
+	if KindOf(err) != NotFound || s.role() != Organiser {
+		return l, m, err
+	}
+	s.v.mu.RLock()
+	defer s.v.mu.RUnlock()
+	if l = s.v.lists[id]; l == nil {
+		return nil, nil, err
+	}
+	return l, l.manifest, nil
+}
+
+// end overwrites a list's locks, then deletes its rows and certifies that. The
+// authority stands in the audit trail before it is called: an intent, or the
+// deadline with which the list was made. by is a member's id or audit.ByDeadline
+// or audit.ByStart. It can be called again for a list that it did not finish.
+func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate, error) {
+	l.ending.Lock()
+	defer l.ending.Unlock()
+	m := v.statement(string(l.id))
+	if m.kind == kindDestroyed {
+		if l.certificate != nil { // the keeper was quicker
+			return l.certificate, nil
+		}
+		return nil, goneList()
+	}
+	// The locks come first, and wait for no database: a full disk cannot keep
+	// a list alive.
+	locks := m.locks()
+	if err := v.slots.Clear(locks...); err != nil {
+		return nil, slotFault(err)
+	}
+	if err := v.clock.note(v.trail.Size(), true); err != nil {
+		v.log.Warn("the time could not be noted in the slot file", "error", err)
+	}
+	cert := &Certificate{Vault: m.vault, List: l.id, Time: v.clock.now().Truncate(time.Second), FileSystem: v.fileSystem()}
+	if m.fact(factUntilStop) != "" {
+		cert.FileSystem = "locks were in memory only"
+	}
+	err := v.do(ctx, func(t *actTx) error {
+		cur := t.current(string(l.id))
+		if cur.kind == kindDestroyed {
+			return goneList()
+		}
+		// An edit may have been under way when the locks were overwritten.
+		if late := slices.DeleteFunc(cur.locks(), func(id slots.ID) bool { return slices.Contains(locks, id) }); len(late) > 0 {
+			if err := v.slots.Clear(late...); err != nil {
+				return slotFault(err)
+			}
+			locks = append(locks, late...)
+		}
+		cert.Contacts, cert.Locks = cur.rows(), len(locks)
+		cert.LogSize, cert.LogRoot = v.trail.Size(), v.trail.Root().String()
+		note, err := v.trail.SignNote(cert.text())
+		if err != nil {
+			return err
+		}
+		cert.Note = string(note)
+
+		d := newDraft(kindDestroyed, cur.vault, cur.object)
+		d.base, d.revision = cur, cur.revision+1
+		d.setTime(factDestroyed, cert.Time)
+		d.setInt(factContacts, int64(cert.Contacts))
+		d.facts[factCreated] = cur.fact(factCreated)
+		if err := t.DeleteBlobs(d.object); err != nil {
+			return err
+		}
+		d.set(blobNote, slots.ID{}, note)
+		if err := d.store(t); err != nil {
+			return err
+		}
+		count := int64(cert.Contacts)
+		return t.record(audit.Entry{Act: audit.ListDestroy, By: by, List: d.object, Count: &count})
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.certificate = cert
+	v.log.Info("list destroyed", "list", l.id, "by", by)
+	v.sweepSoon()
+	return cert, nil
+}
+
+func (v *Vault) fileSystem() string {
+	if c := v.slots.Caveat(); c != "" {
+		return strings.ReplaceAll(c, "\n", " ")
+	}
+	return "overwritten in place and flushed to the device"
+}
+
+// Certificate returns the certificate of a destroyed list.
+func (s *Session) Certificate(ctx context.Context, id ListID) (string, error) {
+	s.v.mu.RLock()
+	l := s.v.lists[id]
+	s.v.mu.RUnlock()
+	if l != nil && l.damage != nil {
+		return "", l.damage
+	}
+	m := s.v.statement(string(id))
+	if m == nil || m.kind != kindDestroyed {
+		return "", errNoList()
+	}
+	note, err := s.v.blob(ctx, m, blobNote)
+	return string(note), err
+}
+
+// sweepSoon wakes the janitor.
+func (v *Vault) sweepSoon() {
+	select {
+	case v.sweep <- struct{}{}:
+	default:
+	}
+}
+
+// Sweep removes columns that no manifest names, hands their pages back and
+// empties the write-ahead log, so that what was deleted is in neither file.
+// It works a segment at a time and holds nobody up. It reports whether it
+// finished; if not, the janitor goes on.
+func (v *Vault) Sweep(ctx context.Context) bool {
+	v.sweeping.Lock()
+	defer v.sweeping.Unlock()
+	done, err := v.sweepOnce(ctx)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		v.log.Warn("sweeping up will be tried again", "error", err)
+	}
+	if !done || err != nil {
+		v.sweepLater()
+		return false
+	}
+	return true
+}
+
+func (v *Vault) sweepOnce(ctx context.Context) (bool, error) {
+	// What a live list's manifest does not name may be an import under way;
+	// the start removes what one left.
+	_, err := v.deleteOrphans(ctx, func(m *statement, _ int64) bool { return m == nil || m.kind != kindList })
+	if err != nil {
+		return false, err
+	}
+	return v.store.Reclaim(ctx)
+}
+
+// deleteOrphans deletes the stored segments that orphaned says nobody needs,
+// given the statement of their list, and returns how many it found. Segments
+// of damaged lists are left alone: they may be wanted.
+func (v *Vault) deleteOrphans(ctx context.Context, orphaned func(m *statement, segment int64) bool) (int64, error) {
+	type orphan struct {
+		list    string
+		segment int64
+	}
+	var orphans []orphan
+	err := v.store.StoredSegments(ctx, func(list string, segment int64) error {
+		v.mu.RLock()
+		l := v.lists[ListID(list)]
+		v.mu.RUnlock()
+		var m *statement
+		if l != nil {
+			m = l.manifest
+		}
+		if (l == nil || l.damage == nil) && orphaned(m, segment) {
+			orphans = append(orphans, orphan{list, segment})
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	const together = 8 // segments a transaction, a few megabytes
+	for chunk := range slices.Chunk(orphans, together) {
+		err := v.do(ctx, func(t *actTx) error {
+			for _, o := range chunk {
+				if err := t.DeleteSegment(o.list, o.segment); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return int64(len(orphans)), nil
+}
+
+// sweepLater tries again in a while.
+func (v *Vault) sweepLater() {
+	time.AfterFunc(time.Second, v.sweepSoon)
+}

@@ -1,0 +1,301 @@
+package vault
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
+	"regexp"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/crypto/slots"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+// A Founding is what a group decides when it sets up its vault.
+type Founding struct {
+	Organisation string
+	Handle       string // of the first organiser; better a pseudonym
+	Passphrase   crypto.Secret
+
+	// Recovery is "none": a lost passphrase is final. Shares on paper, "2/3",
+	// come with a later version.
+	Recovery string
+
+	// Silence is how long no organiser may sign in before the group counts as
+	// ended: "off", "180d" or "365d".
+	Silence string
+
+	Signing Signing
+}
+
+// Signing is the group's OpenPGP key, as package sharing makes it. The vault
+// keeps it and does not look inside.
+type Signing struct {
+	Private     crypto.Secret // transferable secret key, binary
+	Certificate []byte        // transferable public key, binary
+}
+
+// Names of the vault's own blobs.
+const (
+	blobOrganisation = "organisation"        // the group's name, sealed to O
+	blobCertificate  = "signing-certificate" // OpenPGP, sealed to O
+	blobSigningKey   = "signing-key"         // OpenPGP, sealed to P
+	blobHandle       = "handle"              // a member's handle as spelled, sealed to O
+	blobPassphrase   = "passphrase"          // a member's passphrase file, inside a lock
+)
+
+// MinPassphrase is the least length of a passphrase, in characters.
+const MinPassphrase = 12
+
+// checkPassphrase refuses what a guesser would try first. Six words that the
+// program offers are far above this floor.
+func checkPassphrase(pass crypto.Secret) error {
+	if utf8.RuneCount(pass.Bytes()) < MinPassphrase {
+		return &Error{Kind: Invalid, Op: "vault.passphrase", Code: "passphrase-short",
+			Msg: "a passphrase needs at least 12 characters", Hint: "six random words are easy to remember and hard to guess"}
+	}
+	if commonPassphrase(pass.Bytes()) {
+		return &Error{Kind: Invalid, Op: "vault.passphrase", Code: "passphrase-common",
+			Msg: "this passphrase is among the first that anybody would try", Hint: "six random words are easy to remember and hard to guess"}
+	}
+	return nil
+}
+
+// commonPassphrase reports whether p is one character or short pattern over
+// and over, a run along the keyboard or alphabet, or the like.
+func commonPassphrase(p []byte) bool {
+	folded := make([]byte, 0, len(p))
+	defer func() { clear(folded[:cap(folded)]) }()
+	for _, c := range p {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		folded = append(folded, c)
+	}
+	for period := 1; period <= 4 && period < len(folded); period++ {
+		same := true
+		for i := period; i < len(folded); i++ {
+			if folded[i] != folded[i-period] {
+				same = false
+				break
+			}
+		}
+		if same {
+			return true
+		}
+	}
+	steps := 0
+	for i := 1; i < len(folded); i++ {
+		if d := int(folded[i]) - int(folded[i-1]); d == 1 || d == -1 || d == 0 {
+			steps++
+		}
+	}
+	if steps >= len(folded)-2 {
+		return true
+	}
+	return commonStem.Match(folded)
+}
+
+var commonStem = regexp.MustCompile(`^(pass(word|wort|phrase)|contraseñ?a|qwerty(uiop)?|letmein|welcome|admin|iloveyou|teamo|rallyvault|changeme|0?123456789?0?|[0-9!@#$._-])+$`)
+
+var validHandle = regexp.MustCompile(`^[a-z0-9._-]{2,32}$`)
+
+func checkHandle(h string) error {
+	if !validHandle.MatchString(h) {
+		return &Error{Kind: Invalid, Op: "vault.handle", Code: "handle", Fields: []FieldError{{"handle", "2 to 32 of a-z 0-9 . _ -"}},
+			Msg: "a handle is 2 to 32 of the characters a-z, 0-9, dot, underscore and hyphen", Hint: "a pseudonym is best: a guessed handle can be confirmed from a stolen disk"}
+	}
+	return nil
+}
+
+// handleMAC stands for a handle at rest. Whoever has the slot file can confirm
+// a guess; whoever has the database alone cannot.
+func (v *Vault) handleMAC(vault, handle string) string {
+	secret := v.slots.HandleSecret()
+	defer clear(secret)
+	m := hmac.New(sha256.New, secret)
+	m.Write([]byte("rallyvault/1 handle " + vault + " " + handle))
+	return Hash(m.Sum(nil)).String()
+}
+
+// Found sets the vault up: its keys, its first organiser, the first entry of
+// its audit trail.
+func (v *Vault) Found(ctx context.Context, f Founding) error {
+	const op = "vault.Found"
+	if err := f.check(op); err != nil {
+		return err
+	}
+	v.founding.Lock()
+	defer v.founding.Unlock()
+	if v.Founded() {
+		return &Error{Kind: Conflict, Op: op, Code: "set-up-already", Msg: "the vault in this data directory is set up already"}
+	}
+
+	id := uuid.New()
+	_, logKey, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return err
+	}
+	if v.slots.Founded() { // an earlier set-up did not end
+		if err := v.slots.Wipe(); err != nil {
+			return err
+		}
+	}
+	if err := v.slots.Found(id, logKey, [32]byte(randomBytes(32)), [32]byte(randomBytes(32))); err != nil {
+		return err
+	}
+	if v.trail, err = audit.New(audit.OriginOf(id.String()), logKey); err != nil {
+		return err
+	}
+	v.writer = newWriter(v)
+
+	member := MemberID(newID())
+	vd, md, err := v.foundingDrafts(id.String(), string(member), f)
+	if err != nil {
+		return err
+	}
+	err = v.do(ctx, func(t *actTx) error {
+		if err := vd.store(t); err != nil {
+			return err
+		}
+		if err := md.store(t); err != nil {
+			return err
+		}
+		return t.record(audit.Entry{Act: audit.VaultSetup, By: string(member)})
+	})
+	if err != nil {
+		return err
+	}
+	if err := v.clock.note(v.trail.Size(), true); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	v.founded = true
+	v.mu.Unlock()
+	v.caughtUp.Store(true)
+	v.startKeepers()
+	return nil
+}
+
+func (f *Founding) check(op string) error {
+	if err := checkText(op, "organisation", f.Organisation); err != nil {
+		return err
+	}
+	if err := checkHandle(f.Handle); err != nil {
+		return err
+	}
+	if err := checkPassphrase(f.Passphrase); err != nil {
+		return err
+	}
+	switch f.Recovery {
+	case "none":
+	case "2/3":
+		return &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "recovery shares are not in this version"}
+	default:
+		return invalid("recovery", "recovery is none or 2/3")
+	}
+	switch f.Silence {
+	case "", "off", "180d", "365d":
+	default:
+		return invalid("silence", "silence is off, 180d or 365d")
+	}
+	return nil
+}
+
+// foundingDrafts makes O, P, the first member's M, and everything sealed to
+// them. The locks are durable before it returns.
+func (v *Vault) foundingDrafts(vault, member string, f Founding) (vd, md *draft, err error) {
+	var keys [3]*agebox.Identity // M, O, P
+	for i := range keys {
+		if keys[i], err = agebox.NewIdentity(); err != nil {
+			return nil, nil, err
+		}
+	}
+	m, o, p := keys[0], keys[1], keys[2]
+	locks, err := v.slots.Create(3, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	vd = newDraft(kindVault, vault, vault)
+	vd.facts["founded"] = v.clock.now().Format(time.DateOnly)
+	vd.facts["recovery"] = f.Recovery
+	vd.facts["silence"] = "off"
+	if f.Silence != "" {
+		vd.facts["silence"] = f.Silence
+	}
+	vd.setInt("epoch-O", 1)
+	vd.setInt("epoch-P", 1)
+	vd.setRecipient(recipientName(1, keyO), o.Recipient())
+	vd.setRecipient(recipientName(1, keyP), p.Recipient())
+
+	md = newDraft(kindMember, vault, member)
+	md.facts["role"] = string(Organiser)
+	md.facts["since"] = vd.facts["founded"]
+	md.facts["handle-mac"] = v.handleMAC(vault, f.Handle)
+	md.facts["recipient"] = m.Recipient().String()
+	pass, err := v.sealPassphrase(vault, member, m, f.Passphrase, locks[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	md.set(blobPassphrase, locks[0].ID, pass)
+
+	for _, err := range []error{
+		vd.wrap(1, keyO, member, o, m.Recipient(), locks[1]),
+		vd.wrap(1, keyP, member, p, m.Recipient(), locks[2]),
+		vd.seal(blobOrganisation, bind(blobOrganisation, vault), pad([]byte(f.Organisation)), o.Recipient()),
+		vd.seal(blobCertificate, bind(blobCertificate, vault), f.Signing.Certificate, o.Recipient()),
+		vd.seal(blobSigningKey, bind(blobSigningKey, vault), f.Signing.Private.Bytes(), p.Recipient()),
+		md.seal(blobHandle, bind(blobHandle, vault, member), pad([]byte(f.Handle)), o.Recipient()),
+	} {
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return vd, md, nil
+}
+
+func passphraseBinding(vault, member string) string { return bind("passphrase", vault, member) }
+
+// sealPassphrase makes a member's passphrase file: M, and the log key's public
+// half so that a member notices an exchanged slot file, under the passphrase,
+// inside a lock.
+func (v *Vault) sealPassphrase(vault, member string, m *agebox.Identity, pass crypto.Secret, slot slots.Slot) ([]byte, error) {
+	secret := m.Secret()
+	body := append(append([]byte{}, secret.Bytes()...), '\n')
+	body = append(body, v.trail.VerifierKey()...)
+	body = append(body, '\n')
+	defer func() { clear(body); secret.Wipe() }()
+	inner, err := agebox.SealPassphrase(passphraseBinding(vault, member), body, pass, v.workFactor)
+	if err != nil {
+		return nil, err
+	}
+	return slot.Lock.Seal(inner)
+}
+
+// checkText enforces the contract for titles, purposes, reasons and names.
+func checkText(op, field, s string) error {
+	n := utf8.RuneCountInString(s)
+	bad := n < 1 || n > 200 || !utf8.ValidString(s)
+	blank := true
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
+			bad = true
+		}
+		if r != ' ' {
+			blank = false
+		}
+	}
+	if bad || blank {
+		return &Error{Kind: Invalid, Op: op, Code: "text", Params: map[string]string{"field": field},
+			Msg:    field + " is 1 to 200 characters without line breaks",
+			Fields: []FieldError{{field, "1 to 200 characters without line breaks"}}}
+	}
+	return nil
+}

@@ -1,0 +1,667 @@
+package vault
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/crypto/slots"
+	"github.com/rallyvault/rallyvault/vault/audit"
+	"github.com/rallyvault/rallyvault/vault/sheet"
+)
+
+// Policy for lists.
+const (
+	DefaultLife = 90 * 24 * time.Hour  // a list's life when nobody says otherwise
+	MaxLife     = 365 * 24 * time.Hour // the longest
+	MaxFields   = 6                    // of the catalogue
+	FreeFields  = 4                    // more than these need a written reason
+	maxLists    = 10_000
+)
+
+// Names of a list's blobs.
+const (
+	blobTitle      = "title"      // titleText, sealed to O (private: L), inside a lock
+	blobReasons    = "reasons"    // []reasonText, sealed to L
+	blobTombstones = "tombstones" // see tombstone.go, sealed to L
+)
+
+// titleText is what every member may know of a list.
+type titleText struct {
+	Title     string            `json:"title"`
+	Purpose   string            `json:"purpose"`
+	Questions map[string]string `json:"questions,omitempty"` // by q1, q2, q3
+}
+
+// reasonText is why somebody did something that needs a reason.
+type reasonText struct {
+	Time   time.Time `json:"time"` // to the hour
+	By     MemberID  `json:"by"`
+	About  string    `json:"about"` // "fields", "purpose"
+	Reason string    `json:"reason"`
+}
+
+// NewList describes a list to be made. Exactly one of DeleteAfter and DeleteAt
+// may be set; with neither the list lives for DefaultLife.
+type NewList struct {
+	Title, Purpose string
+	Fields         []string // of the catalogue
+	Questions      []string // texts of up to three yes/no questions
+	DeleteAfter    time.Duration
+	DeleteAt       time.Time
+	UntilStop      bool     // its locks are in memory only
+	Private        bool     // members who are not its stewards do not see it
+	Stewards       []string // handles; empty: the member who makes it
+	Region         string   // ISO 3166, for phone numbers without a country code
+	Reason         string   // for more than FreeFields fields
+}
+
+// A List is what every member may know of a list.
+type List struct {
+	ID        ListID
+	Title     string
+	Purpose   string
+	Fields    []string // catalogue fields, then q1, q2, q3
+	Questions map[string]string
+	Deadline  time.Time
+	Created   string // day
+	UntilStop bool
+	Private   bool
+	Region    string
+	Stewards  []string // handles, sorted
+	May       []string // what the caller may do
+}
+
+// ListDetail adds what those may know who can read the list.
+type ListDetail struct {
+	List
+	Readable  bool // the caller may read; the rest is zero otherwise
+	Contacts  int
+	Inbox     int // sign-ups not merged yet
+	Shareable ConsentCounts
+}
+
+// ConsentCounts says how many contacts agreed to be shared with partners.
+type ConsentCounts struct {
+	Yes     int `json:"yes"`
+	No      int `json:"no"`
+	Unasked int `json:"unasked"`
+}
+
+func errNoList() error {
+	return &Error{Kind: NotFound, Op: "vault.List", Code: "no-such-list", Msg: "there is no such list, or it is not yours"}
+}
+
+func goneList() error {
+	return &Error{Kind: Gone, Op: "vault.List", Code: "list-gone", Msg: "this list was destroyed"}
+}
+
+// open returns the current manifest of a list that the member may know of.
+// Absent, and private without being its steward, are the same answer.
+func (s *Session) open(id ListID) (*listState, *statement, error) {
+	v := s.v
+	v.mu.RLock()
+	l := v.lists[id]
+	var m *statement
+	if l != nil {
+		m = l.manifest
+	}
+	v.mu.RUnlock()
+	switch {
+	case l == nil:
+		return nil, nil, errNoList()
+	case l.damage != nil:
+		return nil, nil, l.damage
+	case m.kind == kindDestroyed, m.fact(factEnding) != "", !v.clock.now().Before(deadlineOf(m)):
+		if m.fact(factPrivate) != "" && !isSteward(m, s.member) && m.kind != kindDestroyed {
+			return nil, nil, errNoList()
+		}
+		return nil, nil, goneList()
+	case m.fact(factPrivate) != "" && !isSteward(m, s.member):
+		return nil, nil, errNoList()
+	}
+	return l, m, nil
+}
+
+// openAsSteward is open for those who hold L.
+func (s *Session) openAsSteward(id ListID) (*listState, *statement, error) {
+	l, m, err := s.open(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !isSteward(m, s.member) {
+		return nil, nil, &Error{Kind: Forbidden, Op: "vault.List", Code: "not-steward",
+			Msg: "only a steward of this list may do that", Hint: "ask a steward for access"}
+	}
+	return l, m, nil
+}
+
+// listKey opens a list's L for this request.
+func (s *Session) listKey(ctx context.Context, m *statement) (*agebox.Identity, error) {
+	epoch := m.int(factEpoch)
+	return s.key(fmt.Sprintf("L %s %d", m.object, epoch), func() (*agebox.Identity, error) {
+		return s.v.openKey(ctx, m, wrapName(epoch, keyL, string(s.member)), m.wrapBinding(epoch, keyL, string(s.member)), s.m)
+	})
+}
+
+// fieldKey opens the F of a field, or F_meta, for this request.
+func (s *Session) fieldKey(ctx context.Context, m *statement, field string) (*agebox.Identity, error) {
+	l, err := s.listKey(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	epoch := m.fieldEpoch()
+	return s.key(fmt.Sprintf("F %s %d %s", m.object, epoch, field), func() (*agebox.Identity, error) {
+		return s.v.openKey(ctx, m, keyName(epoch, field), m.keyBinding(epoch, field), l)
+	})
+}
+
+// lock waits for the right to change a list's contents. Imports hold it for as
+// long as they last, so the wait is bounded.
+func (l *listState) lock(ctx context.Context) (unlock func(), err error) {
+	timer := time.NewTimer(5 * time.Second)
+	defer timer.Stop()
+	select {
+	case l.busy <- struct{}{}:
+		return func() { <-l.busy }, nil
+	case <-timer.C:
+		return nil, &Error{Kind: Unavailable, Op: "vault.lock", Code: "list-busy", RetryAfter: 10 * time.Second,
+			Msg: "somebody is importing into this list; nothing was changed", Hint: "try again when the import has ended"}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// change returns the manifest of a list that the member may change, with the
+// right to change it until unlock is called.
+func (s *Session) change(ctx context.Context, id ListID) (m *statement, unlock func(), err error) {
+	l, _, err := s.openAsSteward(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if unlock, err = l.lock(ctx); err != nil {
+		return nil, nil, err
+	}
+	if _, m, err = s.openAsSteward(id); err != nil { // it may have ended while we waited
+		unlock()
+		return nil, nil, err
+	}
+	return m, unlock, nil
+}
+
+// CreateList makes a list. Organisers may.
+func (s *Session) CreateList(ctx context.Context, n NewList) (*List, error) {
+	const op = "vault.CreateList"
+	if s.role() != Organiser {
+		return nil, &Error{Kind: Forbidden, Op: op, Code: "role", Msg: "only organisers make lists"}
+	}
+	v := s.v
+	now := v.clock.now()
+	fields, deadline, err := n.check(op, now)
+	if err != nil {
+		return nil, err
+	}
+	v.mu.RLock()
+	full := len(v.lists) >= maxLists
+	v.mu.RUnlock()
+	if full {
+		return nil, &Error{Kind: TooLarge, Op: op, Code: "lists-many", Msg: "this vault has had ten thousand lists"}
+	}
+	stewards, err := s.stewardsByHandle(op, n.Stewards)
+	if err != nil {
+		return nil, err
+	}
+	o, err := v.recipient(ctx, v.statement(v.ID()), recipientName(v.statement(v.ID()).int("epoch-O"), keyO))
+	if err != nil {
+		return nil, err
+	}
+
+	id := ListID(newID())
+	d := newDraft(kindList, v.ID(), string(id))
+	d.setFields(fields)
+	d.setTime(factDeadline, deadline)
+	d.facts[factRegion] = n.Region
+	d.facts[factCreated] = day(now)
+	d.setInt(factNextSegment, 1)
+	d.setInt(factNextBatch, 1)
+	d.setInt(factFieldEpoch, 1)
+	if n.Private {
+		d.facts[factPrivate] = "yes"
+	}
+	if n.UntilStop {
+		d.facts[factUntilStop] = "yes"
+	}
+	locks, err := v.createLocks(d.statement, 1+len(stewards))
+	if err != nil {
+		return nil, err
+	}
+	l, err := d.newListKey(1, stewards, locks[1:])
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range append(words(fields), columnMeta) {
+		if err := d.newFieldKey(1, f, l.Recipient()); err != nil {
+			return nil, err
+		}
+	}
+	title := titleText{Title: n.Title, Purpose: n.Purpose}
+	for i, q := range n.Questions {
+		if title.Questions == nil {
+			title.Questions = map[string]string{}
+		}
+		title.Questions[fmt.Sprintf("q%d", i+1)] = q
+	}
+	to := o
+	if n.Private {
+		to = l.Recipient()
+	}
+	if err := d.setTitle(title, to, locks[0]); err != nil {
+		return nil, err
+	}
+	entry := audit.Entry{Act: audit.ListCreate, By: string(s.member), List: string(id), Fields: words(fields), Deadline: &deadline}
+	if n.Reason != "" {
+		if entry.Reason, err = d.setReasons([]reasonText{{now.Truncate(time.Hour), s.member, "fields", n.Reason}}, l.Recipient()); err != nil {
+			return nil, err
+		}
+	}
+	err = v.do(ctx, func(t *actTx) error {
+		if err := d.store(t); err != nil {
+			return err
+		}
+		return t.record(entry)
+	})
+	if err != nil {
+		// The locks stay: whether the act was kept may not be known yet. The
+		// next start clears those that nothing names.
+		return nil, err
+	}
+	return s.describe(ctx, d.statement)
+}
+
+// check validates what was asked for and returns the fields, questions
+// included, and the deadline.
+func (n *NewList) check(op string, now time.Time) ([]sheet.Field, time.Time, error) {
+	if err := checkText(op, "title", n.Title); err != nil {
+		return nil, time.Time{}, err
+	}
+	if strings.TrimSpace(n.Purpose) == "" {
+		return nil, time.Time{}, &Error{Kind: Invalid, Op: op, Code: "purpose-missing", Fields: []FieldError{{"purpose", "needed"}},
+			Msg: "a list needs a purpose", Hint: "say in a sentence what the people signed up for: it is what a coworker is told when asking for access"}
+	}
+	if err := checkText(op, "purpose", n.Purpose); err != nil {
+		return nil, time.Time{}, err
+	}
+	fields, err := checkFields(op, n.Fields)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if n.Reason != "" {
+		if err := checkText(op, "reason", n.Reason); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+	if len(fields) > FreeFields && n.Reason == "" {
+		return nil, time.Time{}, errFieldsReason(op)
+	}
+	if len(n.Questions) > 3 {
+		return nil, time.Time{}, invalid("questions", "a list has at most three questions of its own")
+	}
+	for i, q := range n.Questions {
+		if err := checkText(op, "question", q); err != nil {
+			return nil, time.Time{}, err
+		}
+		if reason, instead, bad := sheet.Refused(q); bad {
+			return nil, time.Time{}, refusedField(op, fmt.Sprintf("question %d", i+1), reason, instead)
+		}
+		fields = append(fields, sheet.Field(fmt.Sprintf("q%d", i+1)))
+	}
+	if n.Region == "" {
+		n.Region = "US"
+	}
+	if !sheet.KnownRegion(n.Region) {
+		return nil, time.Time{}, invalid("region", "%q is no country code", n.Region)
+	}
+	deadline, err := n.deadline(op, now)
+	return fields, deadline, err
+}
+
+func (n *NewList) deadline(op string, now time.Time) (time.Time, error) {
+	at := n.DeleteAt
+	switch {
+	case !at.IsZero() && n.DeleteAfter != 0:
+		return at, invalid("deadline", "give a duration or a date, not both")
+	case at.IsZero() && n.DeleteAfter == 0:
+		at = now.Add(DefaultLife)
+	case at.IsZero():
+		if n.DeleteAfter < 0 || n.DeleteAfter > MaxLife {
+			return at, errDeadlinePolicy(op)
+		}
+		at = now.Add(n.DeleteAfter)
+	}
+	if !at.After(now) {
+		return at, &Error{Kind: Invalid, Op: op, Code: "deadline-past", Fields: []FieldError{{"deadline", "in the past"}},
+			Msg: "the deadline is in the past"}
+	}
+	if at.Sub(now) > MaxLife {
+		return at, errDeadlinePolicy(op)
+	}
+	// Whole seconds, rounded up: a list of two seconds lives for two.
+	return at.Add(time.Second - 1).UTC().Truncate(time.Second), nil
+}
+
+func errDeadlinePolicy(op string) error {
+	return &Error{Kind: Invalid, Op: op, Code: "deadline-policy", Fields: []FieldError{{"deadline", "beyond 365 days"}},
+		Msg: "a list lives for at most 365 days", Hint: "choose an earlier day; a list that is still needed then can be made anew from those who still want it"}
+}
+
+func errFieldsReason(op string) error {
+	return &Error{Kind: Invalid, Op: op, Code: "fields-reason", Fields: []FieldError{{"reason", "needed for more than four fields"}},
+		Msg: "more than four fields need a written reason", Hint: "leave a field out, or give --reason"}
+}
+
+func refusedField(op, name, reason, instead string) error {
+	return &Error{Kind: Invalid, Op: op, Code: "field-refused", Params: map[string]string{"field": name, "reason": reason, "instead": instead},
+		Fields: []FieldError{{name, reason}}, Msg: name + ": " + reason, Hint: instead}
+}
+
+// checkFields refuses what no list may hold, and unknown or repeated names.
+func checkFields(op string, names []string) ([]sheet.Field, error) {
+	var fields []sheet.Field
+	for _, name := range names {
+		f := sheet.Field(name)
+		switch {
+		case f.Known() && slices.Contains(fields, f):
+			return nil, invalid("field-twice", "the field %s is named twice", name)
+		case f.Known():
+			fields = append(fields, f)
+		default:
+			return nil, errUnknownField(op, name)
+		}
+	}
+	if len(fields) == 0 {
+		return nil, &Error{Kind: Invalid, Op: op, Code: "fields-missing", Fields: []FieldError{{"fields", "needed"}},
+			Msg: "a list needs at least one field", Hint: "the fields are " + strings.Join(words(sheet.Catalogue()), ", ")}
+	}
+	if len(fields) > MaxFields {
+		return nil, &Error{Kind: Invalid, Op: op, Code: "fields-many", Fields: []FieldError{{"fields", "at most six"}},
+			Msg: "a list has at most six fields", Hint: "keep only what is needed to reach people"}
+	}
+	return fields, nil
+}
+
+func errUnknownField(op, name string) error {
+	if reason, instead, bad := sheet.Refused(strings.ReplaceAll(name, "_", " ")); bad {
+		return refusedField(op, name, reason, instead)
+	}
+	return &Error{Kind: Invalid, Op: op, Code: "field-unknown", Params: map[string]string{"field": name}, Fields: []FieldError{{"fields", "unknown"}},
+		Msg: fmt.Sprintf("%q is not a field", name), Hint: "the fields are " + strings.Join(words(sheet.Catalogue()), ", ")}
+}
+
+// stewardsByHandle returns the statements of the members who are to hold L.
+func (s *Session) stewardsByHandle(op string, handles []string) ([]*statement, error) {
+	if len(handles) == 0 {
+		return []*statement{s.v.statement(string(s.member))}, nil
+	}
+	var out []*statement
+	for _, h := range handles {
+		m := s.v.memberByMAC(s.v.handleMAC(s.v.ID(), h))
+		if m == nil {
+			return nil, &Error{Kind: NotFound, Op: op, Code: "no-such-member", Msg: "there is no member of that handle"}
+		}
+		if !slices.Contains(out, m) {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+// newListKey makes an L of the given epoch and wraps it for each steward.
+func (d *draft) newListKey(epoch int64, stewards []*statement, locks []slots.Slot) (*agebox.Identity, error) {
+	l, err := agebox.NewIdentity()
+	if err != nil {
+		return nil, err
+	}
+	d.setInt(factEpoch, epoch)
+	d.setRecipient(recipientName(epoch, keyL), l.Recipient())
+	for i, m := range stewards {
+		r, err := agebox.ParseRecipient(m.fact("recipient"))
+		if err != nil {
+			return nil, err
+		}
+		if err := d.wrap(epoch, keyL, m.object, l, r, locks[i]); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// newFieldKey makes an F of the given epoch, sealed to L.
+func (d *draft) newFieldKey(epoch int64, field string, l *agebox.Recipient) error {
+	f, err := agebox.NewIdentity()
+	if err != nil {
+		return err
+	}
+	d.setRecipient(recipientName(epoch, field), f.Recipient())
+	secret := f.Secret()
+	defer secret.Wipe()
+	return d.seal(keyName(epoch, field), d.keyBinding(epoch, field), secret.Bytes(), l)
+}
+
+func (d *draft) setTitle(t titleText, to *agebox.Recipient, slot slots.Slot) error {
+	body, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	return d.sealLocked(blobTitle, bind(blobTitle, d.vault, d.object), pad(body), to, slot)
+}
+
+// pad fills a text up with blanks, which end no name and which no reader of
+// JSON minds, so that its length says little about it.
+func pad(body []byte) []byte {
+	n := (len(body) + 511) &^ 511
+	for len(body) < n {
+		body = append(body, ' ')
+	}
+	return body
+}
+
+// setReasons seals the list's reasons and returns the hash of their sealed
+// form, which binds them to the audit entry.
+func (d *draft) setReasons(reasons []reasonText, l *agebox.Recipient) (string, error) {
+	body, err := json.Marshal(reasons)
+	if err != nil {
+		return "", err
+	}
+	if err := d.seal(blobReasons, bind(blobReasons, d.vault, d.object), pad(body), l); err != nil {
+		return "", err
+	}
+	return Hash(sha256.Sum256(d.data[blobReasons])).String(), nil
+}
+
+// title opens what every member, or of a private list every steward, may know.
+func (s *Session) title(ctx context.Context, m *statement) (t titleText, err error) {
+	var key *agebox.Identity
+	if m.fact(factPrivate) != "" {
+		key, err = s.listKey(ctx, m)
+	} else {
+		key, err = s.groupKey(ctx, keyO)
+	}
+	if err != nil {
+		return t, err
+	}
+	body, err := s.v.openBlob(ctx, m, blobTitle, bind(blobTitle, m.vault, m.object), key)
+	if err != nil {
+		return t, err
+	}
+	if err := json.Unmarshal(body, &t); err != nil {
+		return t, damaged(placeOf(m, blobTitle), err)
+	}
+	return t, nil
+}
+
+func (s *Session) describe(ctx context.Context, m *statement) (*List, error) {
+	t, err := s.title(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	l := &List{
+		ID: ListID(m.object), Title: t.Title, Purpose: t.Purpose, Questions: t.Questions,
+		Fields: words(fieldsOf(m)), Deadline: deadlineOf(m), Created: m.fact(factCreated),
+		UntilStop: m.fact(factUntilStop) != "", Private: m.fact(factPrivate) != "", Region: regionOf(m),
+		May: s.may(m),
+	}
+	for _, id := range stewardsOf(m) {
+		h, err := s.handle(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		l.Stewards = append(l.Stewards, h)
+	}
+	slices.Sort(l.Stewards)
+	return l, nil
+}
+
+// may lists what the caller may do with a list, in the words of grants.
+func (s *Session) may(m *statement) []string {
+	may := []string{}
+	if isSteward(m, s.member) {
+		may = append(may, "read", "add", "correct", "erase", "import", "edit", "shorten")
+	}
+	if s.role() == Organiser {
+		may = append(may, "destroy")
+	}
+	return may
+}
+
+// Lists returns every list the member may know of, the one that ends first in
+// front.
+func (s *Session) Lists(ctx context.Context) ([]List, error) {
+	out := []List{}
+	for _, m := range s.visible() {
+		l, err := s.describe(ctx, m)
+		if KindOf(err) == Gone {
+			continue // its lock went while we looked
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *l)
+	}
+	slices.SortFunc(out, func(a, b List) int {
+		if c := a.Deadline.Compare(b.Deadline); c != 0 {
+			return c
+		}
+		return strings.Compare(string(a.ID), string(b.ID))
+	})
+	return out, nil
+}
+
+// visible returns the manifests of the lists the member may know of.
+func (s *Session) visible() []*statement {
+	s.v.mu.RLock()
+	ids := make([]ListID, 0, len(s.v.lists))
+	for id := range s.v.lists {
+		ids = append(ids, id)
+	}
+	s.v.mu.RUnlock()
+	slices.Sort(ids)
+	var out []*statement
+	for _, id := range ids {
+		if _, m, err := s.open(id); err == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// damagedList returns what is wrong with the first list that cannot be opened,
+// nil if there is none. Whether the member may read it can no longer be told,
+// so what speaks of all their lists has to say that one was not looked at.
+func (v *Vault) damagedList() error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var first *listState
+	for _, l := range v.lists {
+		if l.damage != nil && !l.ended && (first == nil || l.id < first.id) {
+			first = l
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return first.damage
+}
+
+// List returns one list; with numbers for those who may read it.
+func (s *Session) List(ctx context.Context, id ListID) (*ListDetail, error) {
+	var d *ListDetail
+	err := again(func() (err error) {
+		d, err = s.list(ctx, id)
+		return err
+	})
+	return d, err
+}
+
+func (s *Session) list(ctx context.Context, id ListID) (*ListDetail, error) {
+	_, m, err := s.open(id)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.describe(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	d := &ListDetail{List: *l}
+	if !isSteward(m, s.member) {
+		return d, nil
+	}
+	d.Readable, d.Contacts = true, m.rows()
+	err = s.eachMeta(ctx, m, func(_ *segment, _ int, c *meta) bool {
+		switch c.consent {
+		case sheet.Yes:
+			d.Shareable.Yes++
+		case sheet.No:
+			d.Shareable.No++
+		default:
+			d.Shareable.Unasked++
+		}
+		return true
+	})
+	return d, err
+}
+
+// ListByTitle returns the one list of exactly this title.
+func (s *Session) ListByTitle(ctx context.Context, title string) (ListID, error) {
+	var found []string
+	for _, m := range s.visible() {
+		t, err := s.title(ctx, m)
+		if KindOf(err) == Gone {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if t.Title == title {
+			found = append(found, m.object)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", errNoList()
+	case 1:
+		return ListID(found[0]), nil
+	}
+	return "", &Error{Kind: Conflict, Op: "vault.ListByTitle", Code: "title-twice", Params: map[string]string{"ids": strings.Join(found, ",")},
+		Msg: "several lists have this title: " + strings.Join(found, ", "), Hint: "use the id"}
+}
+
+// slotFault says that a lock could not be written, or not overwritten.
+func slotFault(err error) error {
+	return &Error{Kind: Unavailable, Op: "vault.slots", Code: "disk", RetryAfter: 30 * time.Second, Err: err,
+		Msg: "the slot file cannot be written; nothing was saved", Hint: "free some space on its disk and try again; reading goes on"}
+}

@@ -1,0 +1,419 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/crypto/slots"
+	"github.com/rallyvault/rallyvault/vault/audit"
+	"github.com/rallyvault/rallyvault/vault/sheet"
+)
+
+// A ListEdit says what to change of a list; nil and "" leave things as they are.
+type ListEdit struct {
+	Title     *string
+	Purpose   *string // needs Reason
+	AddField  string
+	DropField string // destroys the field's key and everything under it
+	Reason    string
+}
+
+// EditList changes a list's title, purpose or fields. Its stewards may.
+func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, error) {
+	const op = "vault.EditList"
+	if err := e.check(op); err != nil {
+		return nil, err
+	}
+	m, unlock, err := s.change(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var d *draft
+	entry := audit.Entry{Act: audit.ListEdit, By: string(s.member), List: m.object}
+	switch {
+	case e.DropField != "":
+		entry.Act, entry.Fields = audit.ListFieldDrop, []string{e.DropField}
+		d, err = s.dropField(ctx, m, e.DropField)
+	case e.AddField != "":
+		entry.Fields = []string{e.AddField}
+		d, err = s.addField(ctx, m, e)
+	default:
+		d = m.draft()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e.Title != nil || e.Purpose != nil {
+		if err := s.retitle(ctx, m, d, e); err != nil {
+			return nil, err
+		}
+	}
+	if e.Reason != "" {
+		about := "purpose"
+		if e.AddField != "" {
+			about = "fields"
+		}
+		if entry.Reason, err = s.addReason(ctx, d, about, e.Reason); err != nil {
+			return nil, err
+		}
+	}
+	err = s.v.do(ctx, func(t *actTx) error {
+		if e.DropField != "" {
+			for i := range m.segments {
+				if err := t.DeleteColumn(m.object, m.segments[i].id, e.DropField); err != nil {
+					return err
+				}
+			}
+		}
+		if err := d.store(t); err != nil {
+			return err
+		}
+		return t.record(entry)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.v.sweepSoon()
+	if err := s.v.retire(m, d.statement); err != nil {
+		return nil, err
+	}
+	return s.describe(ctx, d.statement)
+}
+
+func (e *ListEdit) check(op string) error {
+	if e.Title == nil && e.Purpose == nil && e.AddField == "" && e.DropField == "" {
+		return &Error{Kind: Invalid, Op: op, Code: "nothing-to-do", Msg: "nothing to change was given"}
+	}
+	if e.AddField != "" && e.DropField != "" {
+		return invalid("one-at-a-time", "add or drop one field at a time")
+	}
+	if e.Title != nil {
+		if err := checkText(op, "title", *e.Title); err != nil {
+			return err
+		}
+	}
+	if e.Purpose != nil {
+		if err := checkText(op, "purpose", *e.Purpose); err != nil {
+			return err
+		}
+		if e.Reason == "" {
+			return &Error{Kind: Invalid, Op: op, Code: "purpose-reason", Fields: []FieldError{{"reason", "needed"}},
+				Msg: "a new purpose needs a reason: people signed up for the old one", Hint: "give --reason"}
+		}
+	}
+	if e.Reason != "" {
+		return checkText(op, "reason", e.Reason)
+	}
+	return nil
+}
+
+// retire overwrites the locks that before has and after has not. If that
+// fails the keeper goes on trying, and after a restart the start does.
+func (v *Vault) retire(before, after *statement) error {
+	kept := after.locks()
+	var old []slots.ID
+	for _, id := range before.locks() {
+		if !slices.Contains(kept, id) {
+			old = append(old, id)
+		}
+	}
+	err := v.slots.Clear(old...)
+	if err == nil {
+		return nil
+	}
+	v.retiredMu.Lock()
+	v.retired = append(v.retired, old...)
+	v.retiredMu.Unlock()
+	return &Error{Kind: Unavailable, Op: "vault.retire", Code: "lock-not-overwritten", RetryAfter: time.Minute, Err: err,
+		Msg:  "the change is saved, but the lock of what it replaced could not be overwritten yet",
+		Hint: "the service goes on trying; free some space on the disk of the slot file"}
+}
+
+func (v *Vault) anyRetired() bool {
+	v.retiredMu.Lock()
+	defer v.retiredMu.Unlock()
+	return len(v.retired) > 0
+}
+
+// clearRetired overwrites what retire could not.
+func (v *Vault) clearRetired() {
+	v.retiredMu.Lock()
+	defer v.retiredMu.Unlock()
+	if len(v.retired) == 0 {
+		return
+	}
+	if err := v.slots.Clear(v.retired...); err != nil {
+		v.log.Error("locks of replaced keys could not be overwritten yet", "error", err)
+		return
+	}
+	v.retired = nil
+}
+
+// createLocks makes locks for a list, in memory for one that lives until the
+// service stops.
+func (v *Vault) createLocks(m *statement, n int) ([]slots.Slot, error) {
+	var locks []slots.Slot
+	var err error
+	if m.fact(factUntilStop) != "" {
+		locks, err = v.slots.CreateVolatile(n)
+	} else {
+		locks, err = v.slots.Create(n, v.trail.Size())
+	}
+	if err != nil {
+		return nil, slotFault(err)
+	}
+	return locks, nil
+}
+
+// retitle seals title and purpose anew, in a new lock.
+func (s *Session) retitle(ctx context.Context, m *statement, d *draft, e ListEdit) error {
+	t, err := s.title(ctx, m)
+	if err != nil {
+		return err
+	}
+	if e.Title != nil {
+		t.Title = *e.Title
+	}
+	if e.Purpose != nil {
+		t.Purpose = *e.Purpose
+	}
+	return s.sealTitle(ctx, d, t)
+}
+
+func (s *Session) sealTitle(ctx context.Context, d *draft, t titleText) error {
+	to, err := s.titleRecipient(ctx, d)
+	if err != nil {
+		return err
+	}
+	locks, err := s.v.createLocks(d.statement, 1)
+	if err != nil {
+		return err
+	}
+	return d.setTitle(t, to, locks[0])
+}
+
+// titleRecipient is O, or L for a private list.
+func (s *Session) titleRecipient(ctx context.Context, d *draft) (*agebox.Recipient, error) {
+	if d.fact(factPrivate) != "" {
+		return s.draftRecipient(ctx, d, recipientName(d.int(factEpoch), keyL))
+	}
+	self := s.v.statement(s.v.ID())
+	return s.v.recipient(ctx, self, recipientName(self.int("epoch-O"), keyO))
+}
+
+// draftRecipient returns a recipient of the draft, which may be new with it.
+func (s *Session) draftRecipient(ctx context.Context, d *draft, name string) (*agebox.Recipient, error) {
+	if text, ok := d.data[name]; ok {
+		return agebox.ParseRecipient(string(text))
+	}
+	return s.v.recipient(ctx, d.base, name)
+}
+
+// addReason adds to what is sealed to L about why things were done, and
+// returns the hash of the sealed form.
+func (s *Session) addReason(ctx context.Context, d *draft, about, reason string) (string, error) {
+	var all []reasonText
+	if _, ok := d.base.blobs[blobReasons]; ok {
+		l, err := s.listKey(ctx, d.base)
+		if err != nil {
+			return "", err
+		}
+		body, err := s.v.openBlob(ctx, d.base, blobReasons, bind(blobReasons, d.vault, d.object), l)
+		if err != nil {
+			return "", err
+		}
+		if err := json.Unmarshal(body, &all); err != nil {
+			return "", damaged(placeOf(d.base, blobReasons), err)
+		}
+	}
+	all = append(all, reasonText{s.v.clock.now().Truncate(time.Hour), s.member, about, reason})
+	to, err := s.draftRecipient(ctx, d, recipientName(d.int(factEpoch), keyL))
+	if err != nil {
+		return "", err
+	}
+	return d.setReasons(all, to)
+}
+
+// addField gives the list one more field. Contacts that are on it have no
+// value there.
+func (s *Session) addField(ctx context.Context, m *statement, e ListEdit) (*draft, error) {
+	const op = "vault.EditList"
+	fields := fieldsOf(m)
+	f := sheet.Field(e.AddField)
+	switch {
+	case containsField(fields, e.AddField):
+		return nil, &Error{Kind: Conflict, Op: op, Code: "field-twice", Msg: e.AddField + " is a field of this list already"}
+	case !f.Known():
+		return nil, errUnknownField(op, e.AddField)
+	}
+	// Questions stay behind the catalogue's fields.
+	at := slices.IndexFunc(fields, sheet.Field.Question)
+	if at < 0 {
+		at = len(fields)
+	}
+	switch {
+	case at >= MaxFields:
+		return nil, &Error{Kind: Invalid, Op: op, Code: "fields-many", Fields: []FieldError{{"fields", "at most six"}},
+			Msg: "a list has at most six fields", Hint: "drop one that is not needed first"}
+	case at >= FreeFields && e.Reason == "":
+		return nil, errFieldsReason(op)
+	}
+	d := m.draft()
+	d.setFields(slices.Insert(slices.Clone(fields), at, f))
+	l, err := s.v.recipient(ctx, m, recipientName(m.int(factEpoch), keyL))
+	if err != nil {
+		return nil, err
+	}
+	return d, d.newFieldKey(m.fieldEpoch(), e.AddField, l)
+}
+
+// dropField takes a field from the list. Its key must be dead in every copy of
+// the database, and it is sealed to L: so L is replaced, the keys that stay
+// are sealed to the new one, and the locks of the old one are overwritten once
+// this is durable. The columns that stay are not touched.
+func (s *Session) dropField(ctx context.Context, m *statement, field string) (*draft, error) {
+	const op = "vault.EditList"
+	fields := fieldsOf(m)
+	if !containsField(fields, field) {
+		return nil, &Error{Kind: NotFound, Op: op, Code: "field-not-in-list", Msg: fmt.Sprintf("%q is not a field of this list", field)}
+	}
+	left := slices.DeleteFunc(slices.Clone(fields), func(f sheet.Field) bool { return string(f) == field })
+	if !slices.ContainsFunc(left, func(f sheet.Field) bool { return !f.Question() }) {
+		return nil, invalid("last-field", "a list needs at least one field")
+	}
+	if !keepsReach(fields, left) {
+		return nil, &Error{Kind: Invalid, Op: op, Code: "unreachable",
+			Msg: "nobody on the list could be reached any more", Hint: "destroy the list instead"}
+	}
+	stewards := []*statement{}
+	for _, id := range stewardsOf(m) {
+		stewards = append(stewards, s.v.statement(string(id)))
+	}
+	d := m.draft()
+	old := m.int(factEpoch)
+	for name := range m.blobs {
+		if holderOf(name, old) != "" {
+			d.remove(name)
+		}
+	}
+	d.remove(recipientName(old, keyL))
+	locks, err := s.v.createLocks(m, len(stewards))
+	if err != nil {
+		return nil, err
+	}
+	l, err := d.newListKey(old+1, stewards, locks)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range append(words(left), columnMeta) {
+		if err := s.reseal(ctx, m, d, name, l.Recipient()); err != nil {
+			return nil, err
+		}
+	}
+	d.remove(keyName(m.fieldEpoch(), field))
+	d.remove(recipientName(m.fieldEpoch(), field))
+	d.setFields(left)
+	for i := range d.segments {
+		g := &d.segments[i]
+		g.columns = slices.DeleteFunc(slices.Clone(g.columns), func(c columnRef) bool { return c.name == field })
+	}
+	return d, s.resealRest(ctx, m, d, field, l.Recipient())
+}
+
+// keepsReach reports whether a list of these fields that could reach people
+// still can.
+func keepsReach(before, after []sheet.Field) bool {
+	way := func(fields []sheet.Field) bool {
+		return slices.Contains(fields, sheet.Email) || slices.Contains(fields, sheet.Phone)
+	}
+	return !way(before) || way(after)
+}
+
+// holderOf returns the holder of a wrap of L of the given epoch, "" for any
+// other blob.
+func holderOf(name string, epoch int64) string {
+	prefix := wrapName(epoch, keyL, "")
+	if len(name) > len(prefix) && name[:len(prefix)] == prefix {
+		return name[len(prefix):]
+	}
+	return ""
+}
+
+// reseal seals an F that stays to the new L.
+func (s *Session) reseal(ctx context.Context, m *statement, d *draft, field string, to *agebox.Recipient) error {
+	f, err := s.fieldKey(ctx, m, field)
+	if err != nil {
+		return err
+	}
+	secret := f.Secret()
+	defer secret.Wipe()
+	epoch := m.fieldEpoch()
+	return d.seal(keyName(epoch, field), d.keyBinding(epoch, field), secret.Bytes(), to)
+}
+
+// resealRest seals what else was sealed to L to the new one.
+func (s *Session) resealRest(ctx context.Context, m *statement, d *draft, dropped string, to *agebox.Recipient) error {
+	l, err := s.listKey(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{blobReasons, blobTombstones} {
+		if _, ok := m.blobs[name]; !ok {
+			continue
+		}
+		body, err := s.v.openBlob(ctx, m, name, bind(name, m.vault, m.object), l)
+		if err != nil {
+			return err
+		}
+		if err := d.seal(name, bind(name, m.vault, m.object), body, to); err != nil {
+			return err
+		}
+	}
+	if m.fact(factPrivate) == "" && !sheet.Field(dropped).Question() {
+		return nil
+	}
+	// The title of a private list is sealed to L; a dropped question's text
+	// goes with its answers.
+	t, err := s.title(ctx, m)
+	if err != nil {
+		return err
+	}
+	delete(t.Questions, dropped)
+	return s.sealTitle(ctx, d, t)
+}
+
+// ShortenList moves a list's deadline to an earlier time. Its stewards may.
+func (s *Session) ShortenList(ctx context.Context, id ListID, to time.Time) (*List, error) {
+	const op = "vault.ShortenList"
+	m, unlock, err := s.change(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	to = to.UTC().Truncate(time.Second)
+	switch now := s.v.clock.now(); {
+	case !to.After(now):
+		return nil, &Error{Kind: Invalid, Op: op, Code: "deadline-past", Fields: []FieldError{{"to", "in the past"}},
+			Msg: "that time has passed", Hint: "to end the list now, destroy it"}
+	case !to.Before(deadlineOf(m)):
+		return nil, &Error{Kind: Invalid, Op: op, Code: "deadline-later", Fields: []FieldError{{"to", "not earlier"}},
+			Msg: "that is not earlier than " + deadlineOf(m).Format(time.RFC3339), Hint: "a later end is a matter for list extend"}
+	}
+	d := m.draft()
+	d.setTime(factDeadline, to)
+	err = s.v.do(ctx, func(t *actTx) error {
+		if err := d.store(t); err != nil {
+			return err
+		}
+		return t.record(audit.Entry{Act: audit.ListShorten, By: string(s.member), List: m.object, Deadline: &to})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.describe(ctx, d.statement)
+}

@@ -1,0 +1,423 @@
+package vault
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/vault/audit"
+	"github.com/rallyvault/rallyvault/vault/sheet"
+)
+
+func placeOfColumn(m *statement, segment int64, name string) string {
+	return fmt.Sprintf("list %s: segment %d, column %s", m.object, segment, name)
+}
+
+// sealedColumns reads columns of a segment and compares each with the
+// manifest. One that the manifest does not have is nil: the field was added to
+// the list after the segment was written.
+//
+// A difference is either a change that was made meanwhile, for which the
+// answer is errChanged, or it is tampering.
+func (v *Vault) sealedColumns(ctx context.Context, m *statement, g *segment, names []string) ([][]byte, error) {
+	data, err := v.store.Columns(ctx, m.object, g.id, names)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		sum, ok := g.column(name)
+		if !ok {
+			data[i] = nil
+			continue
+		}
+		if data[i] != nil && sha256.Sum256(data[i]) == sum {
+			continue
+		}
+		// A commit is in the database a moment before it is in memory. An act
+		// of nothing is answered when those before it are in both.
+		if v.statement(m.object) == m {
+			if err := v.do(ctx, func(*actTx) error { return nil }); err != nil {
+				return nil, err
+			}
+		}
+		if v.statement(m.object) != m {
+			return nil, errChanged
+		}
+		return nil, v.tampered(ctx, m, damaged(placeOfColumn(m, g.id, name), nil))
+	}
+	return data, nil
+}
+
+// errChanged says that a list was changed while it was being read.
+var errChanged = &Error{Kind: Conflict, Op: "vault.read", Code: "changed-meanwhile",
+	Msg: "the list was changed while it was being read", Hint: "do it again"}
+
+// again repeats a reading that was overtaken by a change.
+func again(read func() error) error {
+	for range 8 {
+		if err := read(); err != errChanged {
+			return err
+		}
+	}
+	return errChanged
+}
+
+// tampered leaves an entry about a blob that is not what the audit trail
+// vouches for, and returns what the caller is told.
+func (v *Vault) tampered(ctx context.Context, m *statement, found error) error {
+	v.log.Error("a stored blob is not the one the audit trail vouches for", "object", m.object, "error", found)
+	err := v.do(context.WithoutCancel(ctx), func(t *actTx) error {
+		return t.record(audit.Entry{Act: audit.TamperFound, Subject: m.object})
+	})
+	if err != nil {
+		v.log.Error("the finding could not be recorded", "error", err)
+	}
+	return found
+}
+
+// openColumn opens one sealed column. A nil one is rows empty values.
+func (c *columnCodec) openColumn(dst []byte, m *statement, g *segment, name string, sealed []byte, id *agebox.Identity) ([]byte, error) {
+	if sealed == nil {
+		return emptyColumn(dst[:0], name, g.rows), nil
+	}
+	binding := columnBinding(m.vault, m.object, g.epoch, name, g.id, g.revision, g.rows)
+	data, err := c.open(dst, binding, name, g.rows, sealed, id)
+	if err != nil {
+		return nil, damaged(placeOfColumn(m, g.id, name), err)
+	}
+	return data, nil
+}
+
+// emptyColumn appends n rows without a value.
+func emptyColumn(dst []byte, name string, n int) []byte {
+	for range n {
+		dst = appendRow(dst, name, nil)
+	}
+	return dst
+}
+
+// appendRow appends a value to a column as it is stored; nil is none.
+func appendRow(dst []byte, name string, value []byte) []byte {
+	switch fixedWidth(name) {
+	case 0:
+		return append(append(dst, value...), '\n')
+	case 1:
+		if len(value) == 0 {
+			return append(dst, answerNone)
+		}
+	}
+	return append(dst, value...)
+}
+
+// Answers to a list's own questions, one byte a row.
+const (
+	answerYes  = 'y'
+	answerNo   = 'n'
+	answerNone = '-'
+)
+
+// answerByte and answerText turn "yes", "no" and "" into a row and back.
+func answerByte(s string) byte {
+	switch s {
+	case "yes":
+		return answerYes
+	case "no":
+		return answerNo
+	}
+	return answerNone
+}
+
+func answerText(b byte) string {
+	switch b {
+	case answerYes:
+		return "yes"
+	case answerNo:
+		return "no"
+	}
+	return ""
+}
+
+// columns are the opened columns of one segment.
+type columns struct {
+	names []string
+	data  [][]byte   // as stored, decompressed
+	rows  [][][]byte // data, row by row
+}
+
+// reader opens segments of one list with a fixed set of columns.
+type reader struct {
+	s     *Session
+	m     *statement
+	names []string
+	keys  []*agebox.Identity
+	codec *columnCodec
+	cols  columns
+}
+
+func (s *Session) newReader(ctx context.Context, m *statement, names []string) (*reader, error) {
+	r := &reader{s: s, m: m, names: names, cols: columns{names: names, data: make([][]byte, len(names)), rows: make([][][]byte, len(names))}}
+	for _, name := range names {
+		k, err := s.fieldKey(ctx, m, name)
+		if err != nil {
+			return nil, err
+		}
+		r.keys = append(r.keys, k)
+	}
+	var err error
+	r.codec, err = newColumnCodec()
+	return r, err
+}
+
+// Close forgets what was opened.
+func (r *reader) Close() {
+	r.codec.Close()
+	for _, d := range r.cols.data {
+		clear(d[:cap(d)])
+	}
+}
+
+// open opens the columns of g. They are good until the next call.
+func (r *reader) open(ctx context.Context, g *segment) (*columns, error) {
+	sealed, err := r.s.v.sealedColumns(ctx, r.m, g, r.names)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range r.names {
+		data, err := r.codec.openColumn(r.cols.data[i], r.m, g, name, sealed[i], r.keys[i])
+		if err != nil {
+			return nil, err
+		}
+		r.cols.data[i] = data
+		r.cols.rows[i] = splitRows(r.cols.rows[i][:0], name, data)
+	}
+	return &r.cols, nil
+}
+
+// value returns a row's value in column i, in the clear.
+func (c *columns) value(i, row int) []byte {
+	if fixedWidth(c.names[i]) == 1 {
+		return []byte(answerText(c.rows[i][row][0]))
+	}
+	return c.rows[i][row]
+}
+
+// meta returns a row's metadata from column i.
+func (c *columns) meta(i, row int) meta { return parseMeta(c.rows[i][row]) }
+
+// verify compares the named columns of every segment with the manifest, so
+// that an answer of many segments is begun only if it can be finished.
+func (s *Session) verify(ctx context.Context, m *statement, names []string) error {
+	for i := range m.segments {
+		if _, err := s.v.sealedColumns(ctx, m, &m.segments[i], names); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachMeta calls fn for every contact's metadata until it returns false.
+func (s *Session) eachMeta(ctx context.Context, m *statement, fn func(g *segment, row int, c *meta) bool) error {
+	r, err := s.newReader(ctx, m, []string{columnMeta})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for i := range m.segments {
+		g := &m.segments[i]
+		cols, err := r.open(ctx, g)
+		if err != nil {
+			return err
+		}
+		for row := range g.rows {
+			c := cols.meta(0, row)
+			if !fn(g, row, &c) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// A Contact is one person on a list, with the values of the fields that were
+// asked for.
+type Contact struct {
+	ID     ContactID
+	Values []string // in the order of Reading.Fields
+}
+
+// ReadOptions say what to read of a list.
+type ReadOptions struct {
+	Fields []string // nil: every field of the list
+}
+
+// A Reading is a list being read, a segment at a time.
+type Reading struct {
+	s      *Session
+	m      *statement
+	fields []sheet.Field
+	r      *reader
+	next   int // segment
+	out    []Contact
+	values []string
+	text   []byte
+}
+
+// ReadContacts begins to read a list. When it returns, every sealed column
+// that will be read has been compared with the manifest, and the reading is in
+// the audit trail.
+func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*Reading, error) {
+	var m *statement
+	var fields []sheet.Field
+	var r *reader
+	err := again(func() (err error) {
+		if _, m, err = s.openAsSteward(id); err != nil {
+			return err
+		}
+		if fields, err = chooseFields(m, o.Fields); err != nil {
+			return err
+		}
+		names := append([]string{columnMeta}, words(fields)...)
+		if err := s.verify(ctx, m, names); err != nil {
+			return err
+		}
+		r, err = s.newReader(ctx, m, names)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	count := int64(m.rows())
+	err = s.v.do(ctx, func(t *actTx) error {
+		return t.record(audit.Entry{Act: audit.ListRead, By: string(s.member), List: m.object, Fields: words(fields), Count: &count})
+	})
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return &Reading{s: s, m: m, fields: fields, r: r}, nil
+}
+
+// chooseFields returns the wanted fields in the list's order.
+func chooseFields(m *statement, wanted []string) ([]sheet.Field, error) {
+	all := fieldsOf(m)
+	if len(wanted) == 0 {
+		return all, nil
+	}
+	var out []sheet.Field
+	for _, f := range all {
+		for _, w := range wanted {
+			if string(f) == w {
+				out = append(out, f)
+				break
+			}
+		}
+	}
+	for _, w := range wanted {
+		if !sheet.Field(w).Known() && !sheet.Field(w).Question() {
+			return nil, errUnknownField("vault.ReadContacts", w)
+		}
+		if !containsField(all, w) {
+			return nil, &Error{Kind: Forbidden, Op: "vault.ReadContacts", Code: "field-outside", Params: map[string]string{"field": w},
+				Msg: fmt.Sprintf("%s is not among the fields of this list that you may read", w)}
+		}
+	}
+	return out, nil
+}
+
+func containsField(fields []sheet.Field, name string) bool {
+	for _, f := range fields {
+		if string(f) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Fields returns what is being read, in the list's order.
+func (r *Reading) Fields() []sheet.Field { return r.fields }
+
+// Len returns the number of contacts.
+func (r *Reading) Len() int { return r.m.rows() }
+
+// Next returns the contacts of the next segment, which may be none, good until
+// the call after it, and io.EOF after the last. It stops when the session or the list ends.
+func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
+	if r.next == len(r.m.segments) {
+		return nil, io.EOF
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := r.s.alive(); err != nil {
+		return nil, err
+	}
+	var out []Contact
+	err := again(func() error {
+		// Somebody may have been corrected or erased since the reading
+		// began: the segment is read as it is now.
+		_, m, err := r.s.openAsSteward(ListID(r.m.object))
+		if err != nil {
+			return err
+		}
+		r.r.m, out = m, nil
+		i, ok := m.segmentIndex(r.m.segments[r.next].id)
+		if !ok && m.fact(factNextSegment) != r.m.fact(factNextSegment) {
+			return errChanged // an import has written it anew elsewhere
+		}
+		if !ok {
+			return nil // all its contacts were erased
+		}
+		g := &m.segments[i]
+		cols, err := r.r.open(ctx, g)
+		if err != nil {
+			return err
+		}
+		out = r.contacts(cols, g.rows)
+		return nil
+	})
+	r.next++
+	return out, err
+}
+
+// contacts copies a segment's values into strings that share one buffer.
+func (r *Reading) contacts(cols *columns, rows int) []Contact {
+	r.text = r.text[:0]
+	r.out, r.values = r.out[:0], r.values[:0]
+	ends := make([]int, 0, rows*(len(r.fields)+1))
+	for row := range rows {
+		c := cols.meta(0, row)
+		id := uuid.UUID(c.id).String()
+		r.text = append(r.text, id...)
+		ends = append(ends, len(r.text))
+		for i := range r.fields {
+			r.text = append(r.text, cols.value(i+1, row)...)
+			ends = append(ends, len(r.text))
+		}
+	}
+	all := string(r.text)
+	start, k := 0, 0
+	take := func() string {
+		v := all[start:ends[k]]
+		start, k = ends[k], k+1
+		return v
+	}
+	for range rows {
+		id := take()
+		from := len(r.values)
+		for range r.fields {
+			r.values = append(r.values, take())
+		}
+		r.out = append(r.out, Contact{ID: ContactID(id), Values: r.values[from:len(r.values):len(r.values)]})
+	}
+	return r.out
+}
+
+// Close forgets the opened keys and values.
+func (r *Reading) Close() {
+	r.r.Close()
+	clear(r.text)
+}

@@ -1,0 +1,317 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+const (
+	// sessionTTL is how long a session lasts.
+	sessionTTL = 12 * time.Hour
+
+	// maxSessions bounds the sessions of one member; the oldest one ends.
+	maxSessions = 32
+)
+
+type sessionID [16]byte
+
+// A sealedSession is a session as the server holds it: the member's identity
+// M sealed under a key that only the client's token gives. It is in memory
+// only, and never on a disk: on a laptop the client's session file lies on the
+// same one.
+type sealedSession struct {
+	member  MemberID
+	expires time.Time
+	nonce   [chacha20poly1305.NonceSizeX]byte
+	sealed  []byte
+}
+
+type sessionTable struct {
+	mu   sync.Mutex
+	byID map[sessionID]*sealedSession
+}
+
+func newSessionTable() *sessionTable { return &sessionTable{byID: map[sessionID]*sealedSession{}} }
+
+// get returns a copy, as dropping a session overwrites what was sealed.
+func (t *sessionTable) get(id sessionID) *sealedSession {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byID[id]
+	if s == nil {
+		return nil
+	}
+	c := *s
+	c.sealed = bytes.Clone(s.sealed)
+	return &c
+}
+
+func (t *sessionTable) add(id sessionID, s *sealedSession) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var oldest sessionID
+	count := 0
+	for other, o := range t.byID {
+		if o.member != s.member {
+			continue
+		}
+		if count++; count == 1 || o.expires.Before(t.byID[oldest].expires) {
+			oldest = other
+		}
+	}
+	if count >= maxSessions {
+		t.dropLocked(oldest)
+	}
+	t.byID[id] = s
+}
+
+func (t *sessionTable) drop(id sessionID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dropLocked(id)
+}
+
+func (t *sessionTable) dropLocked(id sessionID) {
+	if s := t.byID[id]; s != nil {
+		clear(s.sealed)
+		delete(t.byID, id)
+	}
+}
+
+func (t *sessionTable) dropAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range t.byID {
+		t.dropLocked(id)
+	}
+}
+
+// sweep drops what has expired.
+func (t *sessionTable) sweep(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, s := range t.byID {
+		if !now.Before(s.expires) {
+			t.dropLocked(id)
+		}
+	}
+}
+
+// A Token is what a client holds of a session. It opens nothing without the
+// server's memory.
+type Token struct {
+	Token   string
+	Expires time.Time
+}
+
+const tokenPrefix = "rv1_"
+
+// sessionKeys derives from a token's 32 bytes the id under which the server
+// finds the session and the key that opens it (HKDF-SHA256, RFC 5869).
+func sessionKeys(secret []byte) (id sessionID, key []byte, err error) {
+	name, err := hkdf.Key(sha256.New, secret, nil, "rallyvault/1 session id", len(id))
+	if err != nil {
+		return id, nil, err
+	}
+	copy(id[:], name)
+	key, err = hkdf.Key(sha256.New, secret, nil, "rallyvault/1 session key", chacha20poly1305.KeySize)
+	return id, key, err
+}
+
+// openSession seals M into a new session and returns its token.
+func (v *Vault) openSession(member MemberID, m *agebox.Identity) (Token, error) {
+	secret := randomBytes(32)
+	defer clear(secret)
+	id, key, err := sessionKeys(secret)
+	if err != nil {
+		return Token{}, err
+	}
+	defer clear(key)
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		return Token{}, err
+	}
+	s := &sealedSession{member: member, expires: v.clock.now().Add(sessionTTL).Truncate(time.Second)}
+	copy(s.nonce[:], randomBytes(len(s.nonce)))
+	plain := m.Secret()
+	defer plain.Wipe()
+	s.sealed = aead.Seal(nil, s.nonce[:], plain.Bytes(), sessionAD(id, member))
+	v.sessions.add(id, s)
+	return Token{Token: tokenPrefix + base64.RawURLEncoding.EncodeToString(secret), Expires: s.expires}, nil
+}
+
+func sessionAD(id sessionID, member MemberID) []byte { return append(id[:], member...) }
+
+// A Session is what a signed-in member can do during one request: it holds
+// the keys opened for it, and Close forgets them.
+type Session struct {
+	v       *Vault
+	id      sessionID
+	member  MemberID
+	expires time.Time
+	m       *agebox.Identity
+
+	mu   sync.Mutex
+	keys map[string]*agebox.Identity // by "O", "P" or "L <list>"
+}
+
+func errUnauthenticated() error {
+	return &Error{Kind: Unauthenticated, Op: "vault.Session", Code: "no-session",
+		Msg: "not signed in, or the session has ended", Hint: "sign in again"}
+}
+
+// Session opens the session of a token for one request.
+func (v *Vault) Session(_ context.Context, token string) (*Session, error) {
+	if err := v.Available(); err != nil {
+		return nil, err
+	}
+	text, ok := strings.CutPrefix(token, tokenPrefix)
+	if !ok {
+		return nil, errUnauthenticated()
+	}
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(secret) != 32 || base64.RawURLEncoding.EncodeToString(secret) != text { // line ends are passed over
+		return nil, errUnauthenticated()
+	}
+	defer clear(secret)
+	id, key, err := sessionKeys(secret)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	sealed := v.sessions.get(id)
+	if sealed == nil || !v.clock.now().Before(sealed.expires) {
+		v.sessions.drop(id)
+		return nil, errUnauthenticated()
+	}
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := aead.Open(nil, sealed.nonce[:], sealed.sealed, sessionAD(id, sealed.member))
+	if err != nil {
+		return nil, errUnauthenticated() // ended between get and here
+	}
+	m := crypto.NewSecret(plain)
+	defer m.Wipe()
+	identity, err := agebox.ParseIdentity(m)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{v: v, id: id, member: sealed.member, expires: sealed.expires, m: identity, keys: map[string]*agebox.Identity{}}, nil
+}
+
+// Close forgets the keys opened for the request.
+func (s *Session) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.m, s.keys = nil, nil
+}
+
+// alive returns an Unauthenticated error once the session has ended, so that
+// a long answer stops with it.
+func (s *Session) alive() error {
+	if sealed := s.v.sessions.get(s.id); sealed == nil || !s.v.clock.now().Before(sealed.expires) {
+		return errUnauthenticated()
+	}
+	return nil
+}
+
+// End signs out: the session is dropped, then recorded.
+func (s *Session) End(ctx context.Context) error {
+	s.v.sessions.drop(s.id)
+	return s.v.do(ctx, func(t *actTx) error {
+		return t.record(audit.Entry{Act: audit.SessionClose, By: string(s.member)})
+	})
+}
+
+// Who says who is signed in.
+type Who struct {
+	Handle  string    `json:"handle"`
+	Role    Role      `json:"role"`
+	Expires time.Time `json:"expires"`
+}
+
+// Who returns the session's member.
+func (s *Session) Who(ctx context.Context) (Who, error) {
+	handle, err := s.handle(ctx, s.member)
+	if err != nil {
+		return Who{}, err
+	}
+	return Who{Handle: handle, Role: s.role(), Expires: s.expires}, nil
+}
+
+func (s *Session) role() Role {
+	m := s.v.statement(string(s.member))
+	if m == nil {
+		return Plain
+	}
+	return Role(m.fact("role"))
+}
+
+// handle opens the spelling of a member's handle.
+func (s *Session) handle(ctx context.Context, id MemberID) (string, error) {
+	m := s.v.statement(string(id))
+	if m == nil {
+		return "", &Error{Kind: NotFound, Op: "vault.handle", Msg: "no such member"}
+	}
+	o, err := s.groupKey(ctx, keyO)
+	if err != nil {
+		return "", err
+	}
+	h, err := s.v.openBlob(ctx, m, blobHandle, bind(blobHandle, m.vault, m.object), o)
+	return strings.TrimRight(string(h), " "), err // see pad
+}
+
+// groupKey opens O or P for this request.
+func (s *Session) groupKey(ctx context.Context, key string) (*agebox.Identity, error) {
+	self := s.v.statement(s.v.ID())
+	return s.key(key, func() (*agebox.Identity, error) {
+		epoch := self.int("epoch-" + key)
+		name := wrapName(epoch, key, string(s.member))
+		if _, held := self.blobs[name]; !held {
+			return nil, &Error{Kind: Forbidden, Op: "vault.groupKey", Code: "role", Msg: "only organisers may do this"}
+		}
+		return s.v.openKey(ctx, self, name, self.wrapBinding(epoch, key, string(s.member)), s.m)
+	})
+}
+
+// key returns the key kept under name, opening it the first time.
+func (s *Session) key(name string, open func() (*agebox.Identity, error)) (*agebox.Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys == nil {
+		return nil, errUnauthenticated()
+	}
+	if k := s.keys[name]; k != nil {
+		return k, nil
+	}
+	k, err := open()
+	if err != nil {
+		return nil, err
+	}
+	s.keys[name] = k
+	return k, nil
+}
+
+// SigningCertificate returns the group's OpenPGP certificate, binary.
+func (s *Session) SigningCertificate(ctx context.Context) ([]byte, error) {
+	o, err := s.groupKey(ctx, keyO)
+	if err != nil {
+		return nil, err
+	}
+	self := s.v.statement(s.v.ID())
+	return s.v.openBlob(ctx, self, blobCertificate, bind(blobCertificate, self.vault), o)
+}

@@ -1,0 +1,249 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+const (
+	// maxUnlocks is how many passphrases are stretched at once: each takes
+	// 64 MiB while it lasts.
+	maxUnlocks = 2
+
+	// firstDelay is how long a handle waits after its first wrong passphrase;
+	// each further one doubles it, up to maxDelay.
+	firstDelay = 250 * time.Millisecond
+	maxDelay   = 30 * time.Second
+
+	// maxPatient is how many sign-ins may wait for one handle; the next one
+	// is told to come back.
+	maxPatient = 4
+
+	// maxTried bounds the handles whose failures are remembered.
+	maxTried = 4096
+)
+
+// A door slows guessing down and bounds what it may cost the server.
+type door struct {
+	unlocks chan struct{} // capacity maxUnlocks
+	dummy   []byte        // a passphrase file of nobody
+
+	mu    sync.Mutex
+	tried map[string]*tries // by handle MAC
+}
+
+type tries struct {
+	failed  int
+	next    time.Time // by the machine's monotonic clock
+	waiting int
+}
+
+// newDoor makes the dummy that unknown handles are tried against, so that they
+// take as long as known ones.
+func newDoor(workFactor int) (*door, error) {
+	pass := crypto.NewSecret(randomBytes(32))
+	dummy, err := agebox.SealPassphrase("rallyvault/1 passphrase of nobody", randomBytes(2048), pass, workFactor)
+	if err != nil {
+		return nil, err
+	}
+	debug.FreeOSMemory() // 64 MiB that scrypt took
+	return &door{unlocks: make(chan struct{}, maxUnlocks), dummy: dummy, tried: map[string]*tries{}}, nil
+}
+
+// wait holds a sign-in up for as long as the failures before it ask for.
+func (d *door) wait(ctx context.Context, handle string) error {
+	d.mu.Lock()
+	t := d.tried[handle]
+	if t == nil {
+		d.mu.Unlock()
+		return nil
+	}
+	if t.waiting >= maxPatient {
+		again := time.Until(t.next)
+		d.mu.Unlock()
+		return &Error{Kind: Limited, Op: "vault.SignIn", Code: "sign-in-rate", RetryAfter: max(again, time.Second),
+			Msg: "too many sign-ins for this handle at once", Hint: "wait half a minute and try again"}
+	}
+	t.waiting++
+	now := time.Now()
+	start := t.next
+	if start.Before(now) {
+		start = now
+	}
+	t.next = start.Add(t.delay()) // the next in line waits after this one
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		t.waiting--
+		d.mu.Unlock()
+	}()
+	timer := time.NewTimer(time.Until(start))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *tries) delay() time.Duration {
+	if t.failed == 0 {
+		return 0
+	}
+	if t.failed > 8 {
+		return maxDelay
+	}
+	return min(firstDelay<<(t.failed-1), maxDelay)
+}
+
+func (d *door) failed(handle string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.tried[handle]
+	if t == nil {
+		if len(d.tried) >= maxTried {
+			d.forget()
+		}
+		t = &tries{}
+		d.tried[handle] = t
+	}
+	t.failed++
+	if next := time.Now().Add(t.delay()); next.After(t.next) {
+		t.next = next
+	}
+}
+
+// forget drops the handles with the fewest failures first: somebody who tries
+// thousands of made-up handles does not wipe out what is known about one.
+func (d *door) forget() {
+	for few := 1; len(d.tried) >= maxTried; few *= 2 {
+		for h, t := range d.tried {
+			if t.failed <= few && t.waiting == 0 {
+				delete(d.tried, h)
+			}
+		}
+		if few > 1<<30 {
+			return
+		}
+	}
+}
+
+func (d *door) passed(handle string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.tried, handle)
+}
+
+// open stretches a passphrase; at most maxUnlocks at a time.
+func (d *door) open(ctx context.Context, binding string, file []byte, pass crypto.Secret) ([]byte, error) {
+	select {
+	case d.unlocks <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-d.unlocks }()
+	body, err := agebox.OpenPassphrase(binding, file, pass)
+	debug.FreeOSMemory() // 64 MiB that scrypt took
+	return body, err
+}
+
+func errSignIn(cause error) error {
+	return &Error{Kind: CannotOpen, Op: "vault.SignIn", Code: "sign-in", Err: cause,
+		Msg: "the handle or the passphrase is wrong", Hint: "check both; a passphrase that is lost cannot be looked up"}
+}
+
+// SignIn opens a member's identity with the passphrase and starts a session.
+// A wrong passphrase and an unknown handle take the same time and get the same
+// answer, CannotOpen.
+func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (Token, error) {
+	if err := v.Available(); err != nil {
+		return Token{}, err
+	}
+	if !v.Founded() {
+		return Token{}, errNotFounded()
+	}
+	mac := v.handleMAC(v.ID(), handle)
+	if err := v.door.wait(ctx, mac); err != nil {
+		return Token{}, err
+	}
+	m, member, err := v.unlockMember(ctx, mac, pass)
+	if err != nil {
+		if KindOf(err) == CannotOpen {
+			v.door.failed(mac)
+		}
+		return Token{}, err
+	}
+	v.door.passed(mac)
+	err = v.do(ctx, func(t *actTx) error {
+		return t.record(audit.Entry{Act: audit.SessionOpen, By: string(member)})
+	})
+	if err != nil {
+		return Token{}, err
+	}
+	return v.openSession(member, m)
+}
+
+// unlockMember opens the M of the member whose handle has the given MAC.
+func (v *Vault) unlockMember(ctx context.Context, mac string, pass crypto.Secret) (*agebox.Identity, MemberID, error) {
+	who := v.memberByMAC(mac)
+	file, binding := v.door.dummy, "rallyvault/1 passphrase of nobody"
+	var damage error
+	if who != nil {
+		data, err := v.blob(ctx, who, blobPassphrase)
+		if err == nil {
+			data, err = v.unlock(who, blobPassphrase, data)
+		}
+		if err != nil && KindOf(err) != CannotOpen && KindOf(err) != Gone {
+			return nil, "", err
+		}
+		if damage = err; err == nil {
+			file, binding = data, passphraseBinding(who.vault, who.object)
+		} else {
+			v.log.Error("a passphrase file cannot be opened", "member", who.object, "error", err)
+		}
+	}
+	body, err := v.door.open(ctx, binding, file, pass)
+	switch {
+	case errors.Is(err, agebox.ErrCannotOpen) || err == nil && (who == nil || damage != nil):
+		return nil, "", errSignIn(damage)
+	case err != nil:
+		return nil, "", err
+	}
+	defer clear(body)
+	identity, vkey, ok := bytes.Cut(body, []byte{'\n'})
+	if !ok || string(bytes.TrimSuffix(vkey, []byte{'\n'})) != v.trail.VerifierKey() {
+		return nil, "", &Error{Kind: Untrusted, Op: "vault.SignIn", Code: "log-key",
+			Msg:  "the log key in the slot file is not the one this member's passphrase file knows",
+			Hint: "the slot file was exchanged; do not use this service before you know by whom"}
+	}
+	m, err := agebox.ParseIdentity(crypto.NewSecret(identity))
+	if err != nil {
+		return nil, "", errSignIn(err)
+	}
+	return m, MemberID(who.object), nil
+}
+
+func (v *Vault) memberByMAC(mac string) *statement {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, m := range v.members {
+		if m.fact("handle-mac") == mac {
+			return m
+		}
+	}
+	return nil
+}
+
+func errNotFounded() error {
+	return &Error{Kind: Unavailable, Op: "vault", Code: "not-set-up", RetryAfter: time.Minute,
+		Msg: "this vault is not set up yet", Hint: "use the set-up link that the service printed when it started"}
+}

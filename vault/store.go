@@ -1,0 +1,68 @@
+package vault
+
+import (
+	"context"
+
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+// A Store keeps what a vault has at rest. It is handed sealed blobs, public
+// statements and the audit trail, and is not trusted with more than keeping
+// them: everything read back is compared with a hash. Package vault/sqlite
+// implements it; vaulttest.TestStore is its contract.
+type Store interface {
+	audit.Store
+
+	// Statements yields the text of every object, in no order.
+	Statements(ctx context.Context, yield func(object string, text []byte) error) error
+
+	// Blob returns one blob of an object, whole. NotFound if there is none.
+	Blob(ctx context.Context, object, name string) ([]byte, error)
+
+	// Columns returns the named columns of a segment, in the order of names,
+	// from one short read transaction. A missing one is nil.
+	Columns(ctx context.Context, list string, segment int64, names []string) ([][]byte, error)
+
+	// StoredSegments yields the ids of the segments that have columns in the
+	// store, whether a manifest names them or not.
+	StoredSegments(ctx context.Context, yield func(list string, segment int64) error) error
+
+	// Update runs fn in one write transaction, which is durable when Update
+	// returns nil. There is one writer: calls are not made concurrently.
+	Update(ctx context.Context, fn func(Tx) error) error
+
+	// Reclaim hands freed pages back to the file system and empties the
+	// write-ahead log, so that nothing deleted stays in either file. It works
+	// in small steps and reports whether it finished: an open reader can keep
+	// it from that.
+	Reclaim(ctx context.Context) (done bool, err error)
+}
+
+// A Tx is one write transaction of a Store.
+type Tx interface {
+	// Savepoint runs fn so that an error from it undoes what it wrote and
+	// nothing else. The error is returned; the transaction goes on.
+	Savepoint(fn func() error) error
+
+	// PutStatement stores an object's statement over the one before.
+	PutStatement(object string, text []byte) error
+
+	// PutBlob stores a blob over the one before. What was there is
+	// overwritten on the page, not only unlinked.
+	PutBlob(object, name string, sum Hash, data []byte) error
+	DeleteBlob(object, name string) error
+	DeleteBlobs(object string) error
+
+	// PutColumn stores one column of a segment over the one before.
+	PutColumn(list string, segment int64, name string, sum Hash, data []byte) error
+
+	// DeleteColumn overwrites a column with zeros and deletes it.
+	DeleteColumn(list string, segment int64, name string) error
+
+	// DeleteSegment overwrites the columns of a segment with zeros and
+	// deletes them.
+	DeleteSegment(list string, segment int64) error
+
+	// AppendLog stores what one group of acts adds to the audit trail.
+	AppendLog(audit.Batch) error
+}

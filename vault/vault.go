@@ -1,0 +1,376 @@
+package vault
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/crypto/slots"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+// Config says what a vault is opened on. The vault does not close Store and
+// Slots: whoever opened them does.
+type Config struct {
+	Store Store
+	Slots *slots.File
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: nothing is logged
+
+	// WorkFactor is the base-2 logarithm of scrypt's N for passphrase files;
+	// 0 is agebox.WorkFactor. Tests set a low one.
+	WorkFactor int
+
+	// ClockIsRight accepts a clock that stands behind the newest recorded
+	// time, or far ahead of it.
+	ClockIsRight bool
+}
+
+// A Vault is one organisation's data. It is safe for concurrent use; several
+// vaults may live in one process.
+type Vault struct {
+	store      Store
+	slots      *slots.File
+	clock      *clock
+	log        *slog.Logger
+	workFactor int
+	door       *door
+	sessions   *sessionTable
+
+	founding sync.Mutex
+
+	// Set once, when the vault is founded or opened; founded tells.
+	trail  *audit.Log
+	writer *writer
+
+	mu      sync.RWMutex // guards what follows
+	founded bool
+	self    *statement
+	members map[MemberID]*statement
+	lists   map[ListID]*listState
+
+	caughtUp atomic.Bool   // what was interrupted before the start is finished
+	wake     chan struct{} // the keeper looks at the deadlines anew
+	sweep    chan struct{} // the janitor has something to sweep up
+	closing  chan struct{}
+	stop     sync.Once
+	keepers  sync.WaitGroup
+	sweeping sync.Mutex
+
+	retiredMu sync.Mutex
+	retired   []slots.ID // named by nothing any more, and not overwritten yet
+}
+
+// A listState is a list in memory: its manifest and who is changing it.
+type listState struct {
+	id       ListID
+	manifest *statement    // current; kind list or destroyed; guarded by Vault.mu
+	busy     chan struct{} // capacity 1: held by whoever changes the list's contents
+	damage   error         // set at start: the stored manifest is not the one vouched for
+	ended    bool          // with damage: the audit trail says that the list was destroyed
+
+	ending      sync.Mutex   // held by whoever destroys the list
+	certificate *Certificate // of its destruction by this process; guarded by ending
+}
+
+// Open opens the vault that store and slot file hold, which may be none yet.
+// Before it returns, the audit trail has been verified, every statement
+// compared with it, and everything whose deadline passed meanwhile destroyed.
+//
+// It returns an Untrusted error, which names the place, if the database is not
+// the one that the slot file knows, and has then changed nothing.
+func Open(ctx context.Context, c Config) (*Vault, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if c.WorkFactor == 0 {
+		c.WorkFactor = agebox.WorkFactor
+	}
+	v := &Vault{
+		store: c.Store, slots: c.Slots, log: c.Log, workFactor: c.WorkFactor,
+		clock:    newClock(c.Now, c.Slots),
+		sessions: newSessionTable(),
+		members:  map[MemberID]*statement{},
+		lists:    map[ListID]*listState{},
+		wake:     make(chan struct{}, 1),
+		sweep:    make(chan struct{}, 1),
+		closing:  make(chan struct{}),
+	}
+	var err error
+	if v.door, err = newDoor(c.WorkFactor); err != nil {
+		return nil, err
+	}
+	if err := v.load(ctx); err != nil {
+		return nil, err
+	}
+	if !v.founded {
+		v.caughtUp.Store(true)
+		return v, nil
+	}
+	v.writer = newWriter(v)
+	if c.ClockIsRight && v.clock.trouble() != nil {
+		if err := v.acceptClock(ctx); err != nil {
+			v.shut()
+			return nil, err
+		}
+	}
+	if v.clock.trouble() == nil {
+		if err := v.recoverState(ctx); err != nil {
+			v.shut()
+			return nil, err
+		}
+		v.caughtUp.Store(true)
+	} else {
+		v.log.Warn("the clock cannot be relied on: everything is answered with 503 until it is right")
+	}
+	v.startKeepers()
+	return v, nil
+}
+
+// load reads and verifies what is stored, without changing anything.
+func (v *Vault) load(ctx context.Context) error {
+	const op = "vault.Open"
+	stored := map[string][]byte{}
+	err := v.store.Statements(ctx, func(object string, text []byte) error {
+		stored[object] = text
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, seenSize := v.slots.Seen()
+	switch {
+	case !v.slots.Founded() && len(stored) == 0:
+		return nil
+	case !v.slots.Founded():
+		return &Error{Kind: CannotOpen, Op: op, Code: "slots-missing",
+			Msg:  "the database belongs to a slot file that is not here",
+			Hint: "give its directory with --locks, or put the slot file back; nothing was changed"}
+	case len(stored) == 0 && seenSize == 0:
+		return nil // a set-up that did not end; it may begin again
+	}
+
+	origin := audit.OriginOf(v.slots.VaultID().String())
+	key := v.slots.LogKey()
+	vkey, err := audit.VerifierKey(origin, key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return err
+	}
+	vouched := map[string]string{}
+	alive := map[string]bool{} // every list there ever was
+	report, err := audit.Verify(ctx, v.store, vkey, seenSize, func(_ int64, e audit.Entry) error {
+		for _, w := range e.Vouches {
+			vouched[w.Object] = w.SHA256
+		}
+		switch e.Act {
+		case audit.ListCreate:
+			alive[e.List] = true
+		case audit.ListDestroy:
+			alive[e.List] = false
+		}
+		return nil
+	})
+	if err != nil {
+		return untrusted(op, err)
+	}
+	if v.trail, err = audit.Load(origin, key, report); err != nil {
+		return untrusted(op, err)
+	}
+	for object, sum := range vouched {
+		s, err := parseStatement(stored[object])
+		isAlive, isList := alive[object]
+		ok := err == nil && s.sum.String() == sum && s.object == object && s.vault == v.slots.VaultID().String()
+		switch {
+		case ok:
+			v.publish(s)
+		case stored[object] == nil && sum == "":
+			// ended and gone
+		case isList:
+			// One damaged list must not take the others with it.
+			v.lists[ListID(object)] = &listState{id: ListID(object), busy: make(chan struct{}, 1), ended: !isAlive,
+				damage: damaged("list "+object+": the manifest", errors.New("not the one the audit trail vouches for"))}
+			v.log.Error("a list cannot be opened: its manifest is not the one the audit trail vouches for", "list", object)
+		default:
+			return &Error{Kind: Untrusted, Op: op, Code: "statement", Params: map[string]string{"object": object},
+				Msg:  fmt.Sprintf("the stored statement of %s is not the one the audit trail vouches for", object),
+				Hint: "somebody changed the database; put it back from a copy. Nothing was changed"}
+		}
+	}
+	if v.self == nil {
+		return &Error{Kind: Untrusted, Op: op, Msg: "the audit trail does not vouch for a vault"}
+	}
+	for object := range stored {
+		if _, known := vouched[object]; !known {
+			return &Error{Kind: Untrusted, Op: op, Code: "statement", Params: map[string]string{"object": object},
+				Msg:  fmt.Sprintf("the audit trail knows nothing of %s, which is in the database", object),
+				Hint: "somebody changed the database; put it back from a copy. Nothing was changed"}
+		}
+	}
+	v.founded = true
+	return nil
+}
+
+func untrusted(op string, err error) error {
+	var known *Error
+	if errors.As(err, &known) {
+		return err
+	}
+	e := &Error{Kind: Untrusted, Op: op, Code: "audit-trail", Err: err,
+		Msg:  "the audit trail does not verify",
+		Hint: "somebody changed the database, or it is older than its locks: put the newest copy back. Nothing was changed"}
+	var f *audit.Fault
+	if errors.As(err, &f) {
+		e.Msg += ": " + f.Reason
+		e.Params = map[string]string{"entry": fmt.Sprint(f.Entry), "reason": f.Reason}
+	}
+	return e
+}
+
+// publish makes s the current statement of its object. The caller holds mu, or
+// nobody else knows the vault yet.
+func (v *Vault) publish(s *statement) {
+	switch s.kind {
+	case kindVault:
+		v.self = s
+	case kindMember:
+		v.members[MemberID(s.object)] = s
+	case kindList, kindDestroyed:
+		l := v.lists[ListID(s.object)]
+		if l == nil {
+			l = &listState{id: ListID(s.object), busy: make(chan struct{}, 1)}
+			v.lists[l.id] = l
+		}
+		l.manifest = s
+		v.wakeKeeper()
+	}
+}
+
+// wakeKeeper makes the keeper look at the deadlines anew.
+func (v *Vault) wakeKeeper() {
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
+}
+
+// statement returns the current statement of an object, nil if there is none.
+func (v *Vault) statement(object string) *statement {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.self != nil && v.self.object == object {
+		return v.self
+	}
+	if s := v.members[MemberID(object)]; s != nil {
+		return s
+	}
+	if l := v.lists[ListID(object)]; l != nil {
+		return l.manifest
+	}
+	return nil
+}
+
+// Founded reports whether the vault has been set up.
+func (v *Vault) Founded() bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.founded
+}
+
+// ID returns the vault's UUID, "" before it is founded.
+func (v *Vault) ID() string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if !v.founded {
+		return ""
+	}
+	return v.self.vault
+}
+
+// LogKey returns the public half of the log key K in the text form of
+// c2sp.org/signed-note, "" before the vault is founded.
+func (v *Vault) LogKey() string {
+	if !v.Founded() {
+		return ""
+	}
+	return v.trail.VerifierKey()
+}
+
+// Available returns nil, or the Unavailable error that answers everything
+// while the clock cannot be relied on, or what should have ended while it could
+// not is still being cleared away.
+func (v *Vault) Available() error {
+	if err := v.clock.trouble(); err != nil {
+		return err
+	}
+	if !v.caughtUp.Load() {
+		v.wakeKeeper()
+		return &Error{Kind: Unavailable, Op: "vault.Available", Code: "starting", RetryAfter: time.Second, Msg: "the service is starting"}
+	}
+	return nil
+}
+
+// Checkpoint returns the newest signed checkpoint of the audit trail.
+func (v *Vault) Checkpoint() []byte { return v.trail.Checkpoint() }
+
+// ConsistencyProof returns the proof that the audit trail of size size begins
+// with the one of size old; see audit.ConsistencyProof.
+func (v *Vault) ConsistencyProof(ctx context.Context, old, size int64) (tlog.TreeProof, error) {
+	if old < 0 || old > size || size > v.trail.Size() {
+		return nil, invalid("audit-range", "the audit trail has %d entries", v.trail.Size())
+	}
+	return audit.ConsistencyProof(ctx, v.store, old, size)
+}
+
+// do runs an act; see writer.
+func (v *Vault) do(ctx context.Context, apply func(*actTx) error) error {
+	return v.writer.do(ctx, apply)
+}
+
+// acceptClock takes the system clock as it is, with an entry.
+func (v *Vault) acceptClock(ctx context.Context) error {
+	if err := v.clock.accept(v.trail.Size()); err != nil {
+		return err
+	}
+	return v.do(ctx, func(t *actTx) error {
+		return t.record(audit.Entry{Act: audit.ClockAccepted, By: audit.ByStart})
+	})
+}
+
+// Close ends all sessions, finishes what has been queued, notes the time and
+// stops. Lists that live until the service stops die here: their locks were
+// in memory only.
+func (v *Vault) Close() error {
+	v.sessions.dropAll()
+	v.shut()
+	if !v.Founded() {
+		return nil
+	}
+	return v.clock.note(v.trail.Size(), true)
+}
+
+func (v *Vault) shut() {
+	v.stop.Do(func() { close(v.closing) })
+	if v.writer != nil {
+		<-v.writer.ended
+	}
+	v.keepers.Wait()
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails: crypto/rand.Read
+	return b
+}

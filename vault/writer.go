@@ -1,0 +1,300 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+const (
+	// maxGroup is how many acts share one transaction, one checkpoint and one
+	// flush to the disk.
+	maxGroup = 256
+
+	// maxWaiting is how many acts may wait for the writer. Beyond it the
+	// service says that it is busy instead of letting everybody wait longer.
+	maxWaiting = 1024
+)
+
+// An act is one change or reading on its way into the audit trail.
+type act struct {
+	apply func(*actTx) error
+	done  chan error
+}
+
+// An actTx is what an act sees of the transaction that it shares with others.
+type actTx struct {
+	Tx
+	now time.Time // effective time of the group
+
+	v       *Vault
+	staged  *audit.Staged
+	pending map[string]*statement // made by earlier acts of the group
+	made    []*statement          // made by this act, not in an entry yet
+	all     []*statement          // made by this act
+}
+
+// record appends an entry to the audit trail.
+func (t *actTx) record(e audit.Entry) error {
+	e.Time = t.now
+	for _, s := range t.made {
+		e.Vouches = append(e.Vouches, audit.Vouch{Object: s.object, SHA256: s.sum.String()})
+	}
+	t.made = nil
+	_, err := t.staged.Append(e)
+	return err
+}
+
+// current returns the newest statement of an object, committed or of an
+// earlier act of the group; nil if there is none.
+func (t *actTx) current(object string) *statement {
+	if s := t.pending[object]; s != nil {
+		return s
+	}
+	return t.v.statement(object)
+}
+
+// put stores next in place of base, which is nil for a new object. The next
+// record vouches for it. It fails if base is no longer current: then somebody
+// else's act, or a deadline, was first.
+func (t *actTx) put(base, next *statement) error {
+	if cur := t.current(next.object); cur != base {
+		if cur != nil && (cur.kind == kindDestroyed || cur.fact(factEnding) != "") {
+			return goneList()
+		}
+		return &Error{Kind: Conflict, Op: "vault.put", Code: "changed-meanwhile",
+			Msg: "somebody else changed it at the same moment", Hint: "look at it again and repeat what you wanted"}
+	}
+	if base != nil && base.kind == kindList && next.kind == kindList && !t.now.Before(deadlineOf(base)) {
+		return goneList()
+	}
+	if err := t.PutStatement(next.object, next.encode()); err != nil {
+		return err
+	}
+	t.made = append(t.made, next)
+	t.all = append(t.all, next)
+	return nil
+}
+
+// A writer applies acts one after another, up to maxGroup in one transaction,
+// and answers each only when it is durable and in the signed audit trail.
+type writer struct {
+	v     *Vault
+	queue chan *act
+	ended chan struct{}
+
+	doubt *group // its commit failed and it is not known whether it happened
+}
+
+// A group is what one transaction wants to change in memory once it is durable.
+type group struct {
+	staged  *audit.Staged
+	size    int64 // of the log with it
+	pending map[string]*statement
+}
+
+func newWriter(v *Vault) *writer {
+	w := &writer{v: v, queue: make(chan *act, maxWaiting), ended: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+// do hands an act to the writer and waits until it is durable. Once queued it
+// is not abandoned: what the caller is told is what happened.
+func (w *writer) do(ctx context.Context, apply func(*actTx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	a := &act{apply: apply, done: make(chan error, 1)}
+	select {
+	case <-w.v.closing:
+		return errClosing()
+	default:
+	}
+	select {
+	case w.queue <- a:
+	default:
+		return &Error{Kind: Unavailable, Op: "vault.do", Code: "busy", RetryAfter: time.Second,
+			Msg: "too many people are writing at once; nothing was saved", Hint: "try again in a moment"}
+	}
+	select {
+	case err := <-a.done:
+		return err
+	case <-w.ended:
+		select {
+		case err := <-a.done:
+			return err
+		default:
+			return errClosing()
+		}
+	}
+}
+
+func errClosing() error {
+	return &Error{Kind: Unavailable, Op: "vault.do", Code: "stopping", RetryAfter: 5 * time.Second, Msg: "the service is stopping"}
+}
+
+func (w *writer) run() {
+	defer close(w.ended)
+	for {
+		var acts []*act
+		select {
+		case a := <-w.queue:
+			acts = append(acts, a)
+		case <-w.v.closing:
+			// What was queued before is finished first.
+			select {
+			case a := <-w.queue:
+				acts = append(acts, a)
+			default:
+				return
+			}
+		}
+	drain:
+		for len(acts) < maxGroup {
+			select {
+			case a := <-w.queue:
+				acts = append(acts, a)
+			default:
+				break drain
+			}
+		}
+		for i, err := range w.commit(acts) {
+			acts[i].done <- err
+		}
+	}
+}
+
+// commit applies a group and returns what each act is told.
+func (w *writer) commit(acts []*act) []error {
+	ctx := context.Background()
+	results := make([]error, len(acts))
+	all := func(err error) []error { // nothing of the group was kept
+		for i := range results {
+			if results[i] == nil {
+				results[i] = err
+			}
+		}
+		return results
+	}
+	if err := w.resolve(ctx); err != nil {
+		return all(err)
+	}
+	v := w.v
+	g := &group{staged: v.trail.Stage(), pending: map[string]*statement{}}
+	now := v.clock.now()
+	err := v.store.Update(ctx, func(tx Tx) error {
+		for i, a := range acts {
+			mark := g.staged.Mark()
+			t := &actTx{Tx: tx, now: now, v: v, staged: g.staged, pending: g.pending}
+			var failed error
+			err := tx.Savepoint(func() error {
+				failed = safely(a.apply, t)
+				return failed
+			})
+			if failed == nil && err == nil {
+				for _, s := range t.all {
+					g.pending[s.object] = s
+				}
+				continue
+			}
+			results[i] = failed
+			// An error that is not the act's own, or that says the disk is
+			// full, may have cost SQLite the whole transaction.
+			if err != failed || KindOf(err) == Unavailable {
+				return err
+			}
+			if err := g.staged.Rollback(mark); err != nil {
+				return err
+			}
+		}
+		if g.staged.Len() == 0 {
+			return nil
+		}
+		b, err := g.staged.Seal()
+		if err != nil {
+			return err
+		}
+		g.size = b.Size
+		return tx.AppendLog(b)
+	})
+	if err != nil {
+		w.doubt = g
+		if again := w.resolve(ctx); again != nil {
+			v.log.Error("the state of the database is unknown", "error", again)
+		}
+		return all(err)
+	}
+	if err := w.install(g); err != nil {
+		return all(err)
+	}
+	return results
+}
+
+// install makes a durable group the state in memory.
+func (w *writer) install(g *group) error {
+	v := w.v
+	if g.staged.Len() > 0 {
+		if err := v.trail.Commit(g.staged); err != nil {
+			return err
+		}
+		// Written, not flushed: it outlives a killed process, and the next
+		// minute makes it outlive a power cut.
+		if err := v.clock.note(v.trail.Size(), false); err != nil {
+			v.log.Warn("the time could not be noted in the slot file", "error", err)
+		}
+	}
+	v.mu.Lock()
+	for _, s := range g.pending {
+		v.publish(s)
+	}
+	v.mu.Unlock()
+	return nil
+}
+
+// resolve finds out whether a group whose commit failed is in the database
+// after all. Its callers have been told that it failed; if it is there, the
+// state in memory follows the database.
+func (w *writer) resolve(ctx context.Context) error {
+	g := w.doubt
+	if g == nil {
+		return nil
+	}
+	if g.size == 0 { // it did not get as far as the commit
+		w.doubt = nil
+		return nil
+	}
+	found := false
+	err := w.v.store.Checkpoints(ctx, g.size, func(size int64, _ []byte) error {
+		found = found || size == g.size
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	w.doubt = nil
+	if found {
+		return w.install(g)
+	}
+	return nil
+}
+
+// safely turns a panic in an act into its error, so that one act cannot take
+// the writer and everybody else's acts with it.
+func safely(apply func(*actTx) error, t *actTx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in an act: %v", p)
+		}
+	}()
+	if err := apply(t); err != nil {
+		return err
+	}
+	if len(t.made) > 0 {
+		return errors.New("an act changed an object without an entry in the audit trail")
+	}
+	return nil
+}
