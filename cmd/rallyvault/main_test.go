@@ -57,14 +57,14 @@ func lookup(env []string) func(string) string {
 // A machine is a place of its own for real processes: a home, a directory for
 // temporary files, a data directory.
 type machine struct {
-	t    *testing.T
+	t    testing.TB
 	root string
 	env  []string
 }
 
 const testPassphrase = "granite otter lantern nine"
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t testing.TB) *machine {
 	t.Helper()
 	m := &machine{t: t, root: t.TempDir()}
 	for _, dir := range []string{"home", "tmp", "state", "run"} {

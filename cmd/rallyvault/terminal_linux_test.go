@@ -14,7 +14,7 @@ import (
 )
 
 // openTerminal returns both ends of a new pseudoterminal.
-func openTerminal(t *testing.T) (user, program *os.File) {
+func openTerminal(t testing.TB) (user, program *os.File) {
 	t.Helper()
 	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -39,7 +39,7 @@ func openTerminal(t *testing.T) (user, program *os.File) {
 
 // A typist is somebody at a terminal that a command runs on.
 type typist struct {
-	t      *testing.T
+	t      testing.TB
 	user   *os.File
 	tty    *os.File
 	screen *output
