@@ -18,7 +18,7 @@ type Erasure struct {
 
 // EraseContact erases one contact of one list.
 func (s *Session) EraseContact(ctx context.Context, id ListID, contact ContactID) (*Erasure, error) {
-	n, err := s.eraseIn(ctx, id, false, func(m *statement) ([]place, error) {
+	n, err := s.eraseIn(ctx, id, "", func(m *statement) ([]place, error) {
 		at, err := s.locate(ctx, m, contact)
 		if err != nil {
 			return nil, err
@@ -61,7 +61,7 @@ func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone 
 	var failed, unread error
 	understood := false // the number, in the region of some list
 	for _, id := range lists {
-		n, err := s.eraseIn(ctx, id, true, func(m *statement) ([]place, error) {
+		n, err := s.eraseIn(ctx, id, field, func(m *statement) ([]place, error) {
 			if !containsField(fieldsOf(m), string(field)) {
 				return nil, nil
 			}
@@ -114,8 +114,9 @@ func checkAddress(op string, f sheet.Field, text, region string) error {
 	return nil
 }
 
-// eraseIn erases what choose finds in one list, and leaves tombstones.
-func (s *Session) eraseIn(ctx context.Context, id ListID, byAddress bool, choose func(m *statement) ([]place, error)) (int, error) {
+// eraseIn erases what choose finds in one list, and leaves tombstones. by is
+// the field by whose value it was looked for.
+func (s *Session) eraseIn(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (int, error) {
 	m, unlock, err := s.change(ctx, id)
 	if err != nil {
 		return 0, err
@@ -146,7 +147,7 @@ func (s *Session) eraseIn(ctx context.Context, id ListID, byAddress bool, choose
 		}
 		var rows []int
 		for _, p := range places[:n] {
-			stones.bury(func(f sheet.Field) string { return t.get(p.row, string(f)) }, byAddress)
+			stones.bury(func(f sheet.Field) string { return t.get(p.row, string(f)) }, by)
 			rows = append(rows, p.row)
 		}
 		t.remove(rows)

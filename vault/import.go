@@ -91,6 +91,9 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 		return nil, err
 	}
 	err = im.run(ctx)
+	if err == nil {
+		err = s.alive() // signed out, or worse, while the sheet was read
+	}
 	if err != nil {
 		im.discard()
 		return nil, err

@@ -156,11 +156,18 @@ func (v *Vault) startKeepers() {
 // keep waits for the next deadline, or for a minute to pass.
 func (v *Vault) keep() {
 	noted := time.Now()
+	ok := true
 	for {
-		timer := time.NewTimer(v.untilNext())
+		wait, wake := v.untilNext(), v.wake
+		if !ok {
+			// A disk that is full now is full in 20 ms too. The locks of what
+			// could not be cleared away have been overwritten all the same.
+			wait, wake = max(wait, keepAgain), nil
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-		case <-v.wake:
+		case <-wake:
 			timer.Stop()
 		case <-v.closing:
 			timer.Stop()
@@ -173,11 +180,12 @@ func (v *Vault) keep() {
 		if !v.caughtUp.Load() { // the clock was wrong at start and is right now
 			if err := v.recoverState(context.Background()); err != nil {
 				v.log.Error("catching up failed and will be tried again", "error", err)
+				ok = false
 				continue
 			}
 			v.caughtUp.Store(true)
 		}
-		v.KeepDeadlines(context.Background())
+		ok = v.KeepDeadlines(context.Background())
 		if time.Since(noted) >= clockNote {
 			noted = time.Now()
 			v.sessions.sweep(v.clock.now())
@@ -187,6 +195,9 @@ func (v *Vault) keep() {
 		}
 	}
 }
+
+// keepAgain is how long the keeper waits after something failed.
+const keepAgain = time.Second
 
 // untilNext is how long the keeper may sleep.
 func (v *Vault) untilNext() time.Duration {
@@ -207,14 +218,15 @@ func (v *Vault) untilNext() time.Duration {
 	if v.anyRetired() {
 		wait = min(wait, time.Second)
 	}
-	// A destruction that failed is tried again, not at once.
-	return max(wait, 20*time.Millisecond)
+	return max(wait, 0)
 }
 
 // KeepDeadlines destroys every list whose deadline has passed, and goes on
-// with destructions that could not be finished. The vault does it by itself;
-// tests with a clock of their own call it.
-func (v *Vault) KeepDeadlines(ctx context.Context) {
+// with destructions that could not be finished. It reports whether nothing is
+// left to do. The vault does it by itself; tests with a clock of their own call
+// it.
+func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
+	ok = true
 	now := v.clock.now()
 	v.mu.RLock()
 	var due []*listState
@@ -231,6 +243,8 @@ func (v *Vault) KeepDeadlines(ctx context.Context) {
 		}
 		if _, err := v.end(ctx, l, by); err != nil && KindOf(err) != Gone {
 			v.log.Error("a list that has ended is closed but not cleared away yet", "list", l.id, "error", err)
+			ok = false
 		}
 	}
+	return ok
 }

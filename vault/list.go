@@ -323,6 +323,7 @@ func (n *NewList) check(op string, now time.Time) ([]sheet.Field, time.Time, err
 	if n.Region == "" {
 		n.Region = "US"
 	}
+	n.Region = strings.ToUpper(n.Region)
 	if !sheet.KnownRegion(n.Region) {
 		return nil, time.Time{}, invalid("region", "%q is no country code", n.Region)
 	}

@@ -23,8 +23,9 @@ const (
 	firstDelay = 250 * time.Millisecond
 	maxDelay   = 30 * time.Second
 
-	// maxPatient is how many sign-ins may wait for one handle; the next one
-	// is told to come back.
+	// maxPatient is how many sign-ins of one handle may be under way; the next
+	// one is told to come back. Each is a guess that the ones beside it cannot
+	// slow down.
 	maxPatient = 4
 
 	// maxTried bounds the handles whose failures are remembered.
@@ -63,8 +64,11 @@ func (d *door) wait(ctx context.Context, handle string) error {
 	d.mu.Lock()
 	t := d.tried[handle]
 	if t == nil {
-		d.mu.Unlock()
-		return nil
+		if len(d.tried) >= maxTried {
+			d.forget()
+		}
+		t = &tries{}
+		d.tried[handle] = t
 	}
 	if t.waiting >= maxPatient {
 		again := time.Until(t.next)
@@ -80,18 +84,29 @@ func (d *door) wait(ctx context.Context, handle string) error {
 	}
 	t.next = start.Add(t.delay()) // the next in line waits after this one
 	d.mu.Unlock()
-	defer func() {
-		d.mu.Lock()
-		t.waiting--
-		d.mu.Unlock()
-	}()
 	timer := time.NewTimer(time.Until(start))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
+		d.leave(handle)
 		return ctx.Err()
+	}
+}
+
+// leave ends an attempt that wait let in. A handle without failures and
+// without attempts is forgotten.
+func (d *door) leave(handle string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.tried[handle]
+	if t == nil {
+		return
+	}
+	t.waiting = max(t.waiting-1, 0)
+	if t.waiting == 0 && t.failed == 0 {
+		delete(d.tried, handle)
 	}
 }
 
@@ -110,11 +125,7 @@ func (d *door) failed(handle string) {
 	defer d.mu.Unlock()
 	t := d.tried[handle]
 	if t == nil {
-		if len(d.tried) >= maxTried {
-			d.forget()
-		}
-		t = &tries{}
-		d.tried[handle] = t
+		return
 	}
 	t.failed++
 	if next := time.Now().Add(t.delay()); next.After(t.next) {
@@ -140,7 +151,9 @@ func (d *door) forget() {
 func (d *door) passed(handle string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.tried, handle)
+	if t := d.tried[handle]; t != nil {
+		t.failed, t.next = 0, time.Time{}
+	}
 }
 
 // open stretches a passphrase; at most maxUnlocks at a time.
@@ -175,6 +188,7 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 	if err := v.door.wait(ctx, mac); err != nil {
 		return Token{}, err
 	}
+	defer v.door.leave(mac)
 	m, member, err := v.unlockMember(ctx, mac, pass)
 	if err != nil {
 		if KindOf(err) == CannotOpen {

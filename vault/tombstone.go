@@ -59,17 +59,17 @@ func (t *tombstones) tag(kind, address, name string) (tag [tombstoneSize]byte) {
 	return tag
 }
 
-// bury remembers a contact. Somebody erased by address asked for the address
-// to be forgotten, whoever uses it; somebody erased by id shares it perhaps
-// with others of the household who stay.
-func (t *tombstones) bury(value func(sheet.Field) string, byAddress bool) {
+// bury remembers a contact. Somebody erased by an address, which by names,
+// asked for it to be forgotten whoever uses it. Any other is shared perhaps
+// with others of the household, who stay; by is "" for somebody erased by id.
+func (t *tombstones) bury(value func(sheet.Field) string, by sheet.Field) {
 	name := wholeName(value)
 	for _, f := range []sheet.Field{sheet.Email, sheet.Phone} {
 		if value(f) == "" {
 			continue
 		}
 		t.tags[t.tag(string(f)+" and name", value(f), name)] = true
-		if byAddress {
+		if f == by {
 			t.tags[t.tag(string(f), value(f), "")] = true
 		}
 	}

@@ -1,0 +1,96 @@
+package vault
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+// EachBlob compares every blob of every object with its statement, the way
+// each use of a blob does, and yields its place with what came of it. Some
+// blobs have no use yet that a test could make of them.
+func (v *Vault) EachBlob(ctx context.Context, yield func(place string, data []byte, err error)) {
+	v.mu.RLock()
+	all := []*statement{v.self}
+	for _, m := range v.members {
+		all = append(all, m)
+	}
+	for _, l := range v.lists {
+		if l.damage == nil {
+			all = append(all, l.manifest)
+		}
+	}
+	v.mu.RUnlock()
+	for _, s := range all {
+		for _, name := range slices.Sorted(maps.Keys(s.blobs)) {
+			data, err := v.blob(ctx, s, name)
+			yield(placeOf(s, name), data, err)
+		}
+	}
+}
+
+// SealColumn makes a column as an import does, which needs nothing that is
+// secret.
+func SealColumn(vault, list string, epoch int64, name string, segment, revision int64, rows int, data []byte, to *agebox.Recipient) ([]byte, error) {
+	c, err := newColumnCodec()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	sealed, _, err := c.seal(columnBinding(vault, list, epoch, name, segment, revision, rows), name, data, to)
+	return sealed, err
+}
+
+// Do runs an act; record appends to the audit trail.
+func (v *Vault) Do(ctx context.Context, act func(t Tx, record func(audit.Entry) error) error) error {
+	return v.do(ctx, func(t *actTx) error { return act(t, t.record) })
+}
+
+// MakeStatement changes a member's statement in an act, with or without an
+// entry that vouches for it.
+func (v *Vault) MakeStatement(ctx context.Context, key, value string, recorded bool) error {
+	return v.makeStatement(ctx, key, value, recorded)()
+}
+
+// Later is MakeStatement from the statement of now, to be done later.
+func (v *Vault) Later(ctx context.Context, key, value string) func() error {
+	return v.makeStatement(ctx, key, value, true)
+}
+
+func (v *Vault) makeStatement(ctx context.Context, key, value string, recorded bool) func() error {
+	v.mu.RLock()
+	var base *statement
+	for _, m := range v.members {
+		base = m
+	}
+	v.mu.RUnlock()
+	d := base.draft()
+	d.facts[key] = value
+	return func() error {
+		return v.do(ctx, func(t *actTx) error {
+			if err := d.store(t); err != nil {
+				return err
+			}
+			if !recorded {
+				return nil
+			}
+			return t.record(audit.Entry{Act: audit.MemberPassphrase, By: base.object, Subject: base.object})
+		})
+	}
+}
+
+// Waiting is how many acts wait for the writer.
+func (v *Vault) Waiting() int { return len(v.writer.queue) }
+
+// Fact returns a fact of the one member.
+func (v *Vault) Fact(key string) string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, m := range v.members {
+		return m.fact(key)
+	}
+	return ""
+}
