@@ -143,7 +143,7 @@ func listJSON(l *vault.List) client.List {
 	return client.List{
 		ID: l.ID, Title: l.Title, Purpose: l.Purpose, Fields: array(l.Fields), Questions: l.Questions,
 		Deadline: stamp(l.Deadline), UntilStop: l.UntilStop, Private: l.Private, Region: l.Region,
-		Stewards: array(l.Stewards), May: array(l.May),
+		Stewards: array(l.Stewards), May: array(l.May), Damaged: l.Damaged,
 	}
 }
 

@@ -104,7 +104,8 @@ func TestHost(t *testing.T) {
 		{"vault.example.org", true, false, 421},
 		{"Vault.Example.org:443", true, true, 200},
 		{"evil.example", true, true, 421},
-		{"evil.example", false, true, 200},
+		{"evil.example", false, true, 421},
+		{"evil.example", false, false, 200},
 	} {
 		h := newHouse(t, option{config: func(c *api.Config) {
 			c.Loopback = tt.loopback
@@ -122,8 +123,8 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// TestLog: one line a request, with what an operator needs and nothing about
-// who asked or for what.
+// TestLog: the log has nothing of requests that went as they should or were
+// refused: a line for each would say to the millisecond who did what.
 func TestLog(t *testing.T) {
 	h := founded(t, option{})
 	list, _ := h.list(t)
@@ -133,20 +134,8 @@ func TestLog(t *testing.T) {
 	h.do(t, "GET", "/v1/Quillfeather?x=Gorgonzola", "", ua...)
 	h.do(t, "QUILLFEATHER", "/v1/lists", "", ua...)
 	h.do(t, "GET", "/setup/secret-agent", "", ua...)
-
-	line := h.log.waitFor(t, "route=/v1/lists/:list/contacts ", "method=GET", "status=200", "duration=", "request=")
-	if strings.Contains(line, string(list)) {
-		t.Errorf("the line has the list's id: %s", line)
-	}
-	h.log.waitFor(t, "route=none", "status=404", "problem=not-found")
-	h.log.waitFor(t, "method=other", "status=405")
-	h.log.waitFor(t, "route=/setup/:token", "status=404")
-	log := h.log.String()
-	clean(t, "log", log)
-	for _, no := range []string{"127.0.0.1", "203.0.113.9", "Referer", "QUILLFEATHER", h.token} {
-		if strings.Contains(log, no) {
-			t.Errorf("the log holds %q:\n%s", no, log)
-		}
+	if log := h.log.String(); log != "" {
+		t.Errorf("got a log, want none:\n%s", log)
 	}
 }
 

@@ -85,6 +85,15 @@ func (c *clock) accept(logSize int64) error {
 	return c.slots.SetClock(c.seen, logSize)
 }
 
+// noteNow writes time and log size to the slot file, durably: an act that
+// overwrites no lock could otherwise be rolled back with the database after a
+// power cut, unnoticed by the service.
+func (v *Vault) noteNow() {
+	if err := v.clock.note(v.trail.Size(), true); err != nil {
+		v.log.Warn("the time could not be noted in the slot file", "error", err)
+	}
+}
+
 // note writes the newest time to the slot file. sync makes it durable.
 func (c *clock) note(logSize int64, sync bool) error {
 	return c.slots.Note(c.now(), logSize, sync)

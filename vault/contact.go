@@ -68,7 +68,7 @@ func errUnreachable() error {
 // the rules of merging, is not added again: empty fields are filled, the id is
 // theirs, and merged is true.
 func (s *Session) AddContact(ctx context.Context, id ListID, given map[string]string) (added ContactID, merged bool, err error) {
-	m, unlock, err := s.change(ctx, id)
+	m, unlock, err := s.change(ctx, id, patient)
 	if err != nil {
 		return "", false, err
 	}
@@ -141,7 +141,7 @@ func (s *Session) fill(ctx context.Context, e *edit, hit *place, fields []sheet.
 		}
 	}
 	if filled == nil {
-		return id, true, nil
+		return id, true, s.recordFound(ctx, e.d.base, 1)
 	}
 	if err := e.replace(*hit.segment, t); err != nil {
 		return "", false, err
@@ -160,7 +160,7 @@ func (s *Session) CorrectContact(ctx context.Context, id ListID, contact Contact
 	if len(given) == 0 && shareable == "" {
 		return &Error{Kind: Invalid, Op: "vault.CorrectContact", Code: "nothing-to-do", Msg: "nothing to correct was given"}
 	}
-	m, unlock, err := s.change(ctx, id)
+	m, unlock, err := s.change(ctx, id, patient)
 	if err != nil {
 		return err
 	}

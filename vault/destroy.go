@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/rallyvault/rallyvault/crypto/slots"
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -20,8 +23,8 @@ const blobNote = "certificate"
 type Certificate struct {
 	Vault      string    `json:"vault"`
 	List       ListID    `json:"list"`
-	Time       time.Time `json:"time"` // when the locks had been overwritten, to the second
-	Contacts   int       `json:"contacts"`
+	Time       time.Time `json:"time"`     // when the locks had been overwritten, to the second
+	Contacts   *int64    `json:"contacts"` // nil: its manifest was damaged, nobody can say
 	Locks      int       `json:"locks"`
 	LogSize    int64     `json:"log_size"` // of the audit trail when it was signed
 	LogRoot    string    `json:"log_root"`
@@ -30,39 +33,43 @@ type Certificate struct {
 }
 
 func (c *Certificate) text() string {
-	return fmt.Sprintf("rallyvault/1 certificate of destruction\nvault %s\nlist %s\ntime %s\ncontacts %d\nlocks %d\nlog-size %d\nlog-root %s\nfile-system %s\n",
-		c.Vault, c.List, c.Time.UTC().Format(time.RFC3339), c.Contacts, c.Locks, c.LogSize, c.LogRoot, c.FileSystem)
+	contacts := "unknown"
+	if c.Contacts != nil {
+		contacts = strconv.FormatInt(*c.Contacts, 10)
+	}
+	return fmt.Sprintf("rallyvault/1 certificate of destruction\nvault %s\nlist %s\ntime %s\ncontacts %s\nlocks %d\nlog-size %d\nlog-root %s\nfile-system %s\n",
+		c.Vault, c.List, c.Time.UTC().Format(time.RFC3339), contacts, c.Locks, c.LogSize, c.LogRoot, c.FileSystem)
 }
 
 // DestroyList destroys a list now. Organisers may; while there is one in the
 // vault, nobody else has to agree.
 func (s *Session) DestroyList(ctx context.Context, id ListID) (*Certificate, error) {
-	l, m, err := s.openToDestroy(id)
+	l, err := s.openToDestroy(id)
 	if err != nil {
 		return nil, err
 	}
-	if s.role() != Organiser {
-		return nil, &Error{Kind: Forbidden, Op: "vault.DestroyList", Code: "role", Msg: "only organisers destroy lists"}
-	}
 	// Not under the list's lock: an import that drags on does not hold up a
 	// destruction, it fails.
-	d := m.draft()
-	now := s.v.clock.now()
-	d.facts[factEnding] = now.Format(time.RFC3339) + " " + string(s.member)
-	err = s.v.do(context.WithoutCancel(ctx), func(t *actTx) error {
-		if cur := t.current(m.object); cur != m && cur.kind == kindList && cur.fact(factEnding) == "" {
-			d = cur.draft() // edited meanwhile, which does not save it
-			d.facts[factEnding] = now.Format(time.RFC3339) + " " + string(s.member)
+	ctx = context.WithoutCancel(ctx)
+	err = s.v.do(ctx, func(t *actTx) error {
+		cur := t.current(string(id))
+		switch {
+		case cur == nil: // damaged: the entry alone says that it is ending
+		case cur.kind == kindDestroyed || cur.fact(factEnding) != "":
+			return goneList()
+		default:
+			d := cur.draft()
+			d.facts[factEnding] = t.now.Format(time.RFC3339) + " " + string(s.member)
+			if err := d.store(t); err != nil {
+				return err
+			}
 		}
-		if err := d.store(t); err != nil {
-			return err
-		}
-		return t.record(audit.Entry{Act: audit.ListDestroyIntent, By: string(s.member), List: m.object})
+		return t.record(audit.Entry{Act: audit.ListDestroyIntent, By: string(s.member), List: string(id)})
 	})
 	if err != nil {
 		return nil, err
 	}
-	cert, err := s.v.end(context.WithoutCancel(ctx), l, string(s.member))
+	cert, err := s.v.end(ctx, l, string(s.member))
 	if err != nil {
 		return nil, err
 	}
@@ -70,19 +77,45 @@ func (s *Session) DestroyList(ctx context.Context, id ListID) (*Certificate, err
 	return cert, nil
 }
 
-// openToDestroy is open, but finds private lists of others too: an organiser
-// can end what they cannot read.
-func (s *Session) openToDestroy(id ListID) (*listState, *statement, error) {
-	l, m, err := s.open(id)
-	if KindOf(err) != NotFound || s.role() != Organiser {
-		return l, m, err
+// openToDestroy is open for organisers, who can end what they cannot read:
+// private lists of others, and damaged ones.
+func (s *Session) openToDestroy(id ListID) (*listState, error) {
+	l, _, err := s.open(id)
+	if s.role() != Organiser {
+		if err == nil {
+			err = &Error{Kind: Forbidden, Op: "vault.DestroyList", Code: "role", Msg: "only organisers destroy lists"}
+		}
+		return nil, err
+	}
+	if KindOf(err) != NotFound && KindOf(err) != CannotOpen {
+		return l, err
 	}
 	s.v.mu.RLock()
 	defer s.v.mu.RUnlock()
-	if l = s.v.lists[id]; l == nil {
-		return nil, nil, err
+	if l = s.v.lists[id]; l == nil || l.damage != nil && l.damage.ended {
+		return nil, err
 	}
-	return l, l.manifest, nil
+	return l, nil
+}
+
+// ownerOf and ownerID give a list's id as the owner of its locks.
+func ownerOf(m *statement) slots.ID { return ownerID(ListID(m.object)) }
+
+func ownerID(id ListID) slots.ID { return slots.ID(uuid.MustParse(string(id))) }
+
+// locksOf lists every lock of a list: those its manifest names, and those that
+// the slot file says were made for it.
+func (v *Vault) locksOf(id ListID, m *statement) (ids []slots.ID) {
+	if m != nil {
+		ids = m.locks()
+	}
+	owner := ownerID(id)
+	for _, born := range v.slots.Slots() {
+		if born.Owner == owner && !slices.Contains(ids, born.ID) {
+			ids = append(ids, born.ID)
+		}
+	}
+	return ids
 }
 
 // end overwrites a list's locks, then deletes its rows and certifies that. The
@@ -92,8 +125,8 @@ func (s *Session) openToDestroy(id ListID) (*listState, *statement, error) {
 func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate, error) {
 	l.ending.Lock()
 	defer l.ending.Unlock()
-	m := v.statement(string(l.id))
-	if m.kind == kindDestroyed {
+	m := v.statement(string(l.id)) // nil: damaged
+	if m != nil && m.kind == kindDestroyed {
 		if l.certificate != nil { // the keeper was quicker
 			return l.certificate, nil
 		}
@@ -101,42 +134,44 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 	}
 	// The locks come first, and wait for no database: a full disk cannot keep
 	// a list alive.
-	locks := m.locks()
+	locks := v.locksOf(l.id, m)
 	if err := v.slots.Clear(locks...); err != nil {
 		return nil, slotFault(err)
 	}
-	if err := v.clock.note(v.trail.Size(), true); err != nil {
-		v.log.Warn("the time could not be noted in the slot file", "error", err)
-	}
-	cert := &Certificate{Vault: m.vault, List: l.id, Time: v.clock.now().Truncate(time.Second), FileSystem: v.fileSystem()}
-	if m.fact(factUntilStop) != "" {
+	v.noteNow()
+	cert := &Certificate{Vault: v.ID(), List: l.id, Time: v.clock.now().Truncate(time.Second), FileSystem: v.fileSystem()}
+	if m != nil && m.fact(factUntilStop) != "" {
 		cert.FileSystem = "locks were in memory only"
 	}
 	err := v.do(ctx, func(t *actTx) error {
 		cur := t.current(string(l.id))
-		if cur.kind == kindDestroyed {
+		if cur != nil && cur.kind == kindDestroyed {
 			return goneList()
 		}
 		// An edit may have been under way when the locks were overwritten.
-		if late := slices.DeleteFunc(cur.locks(), func(id slots.ID) bool { return slices.Contains(locks, id) }); len(late) > 0 {
+		if late := slices.DeleteFunc(v.locksOf(l.id, cur), func(id slots.ID) bool { return slices.Contains(locks, id) }); len(late) > 0 {
 			if err := v.slots.Clear(late...); err != nil {
 				return slotFault(err)
 			}
 			locks = append(locks, late...)
 		}
-		cert.Contacts, cert.Locks = cur.rows(), len(locks)
+		d := newDraft(kindDestroyed, v.ID(), string(l.id))
+		d.setTime(factDestroyed, cert.Time)
+		entry := audit.Entry{Act: audit.ListDestroy, By: by, List: d.object}
+		if cur != nil {
+			d.base, d.revision = cur, cur.revision+1
+			d.facts[factCreated] = cur.fact(factCreated)
+			count := int64(cur.rows())
+			d.setInt(factContacts, count)
+			cert.Contacts, entry.Count = &count, &count
+		}
+		cert.Locks = len(locks)
 		cert.LogSize, cert.LogRoot = v.trail.Size(), v.trail.Root().String()
 		note, err := v.trail.SignNote(cert.text())
 		if err != nil {
 			return err
 		}
 		cert.Note = string(note)
-
-		d := newDraft(kindDestroyed, cur.vault, cur.object)
-		d.base, d.revision = cur, cur.revision+1
-		d.setTime(factDestroyed, cert.Time)
-		d.setInt(factContacts, int64(cert.Contacts))
-		d.facts[factCreated] = cur.fact(factCreated)
 		if err := t.DeleteBlobs(d.object); err != nil {
 			return err
 		}
@@ -144,8 +179,7 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 		if err := d.store(t); err != nil {
 			return err
 		}
-		count := int64(cert.Contacts)
-		return t.record(audit.Entry{Act: audit.ListDestroy, By: by, List: d.object, Count: &count})
+		return t.record(entry)
 	})
 	if err != nil {
 		return nil, err
@@ -169,7 +203,7 @@ func (s *Session) Certificate(ctx context.Context, id ListID) (string, error) {
 	l := s.v.lists[id]
 	s.v.mu.RUnlock()
 	if l != nil && l.damage != nil {
-		return "", l.damage
+		return "", l.damage.err
 	}
 	m := s.v.statement(string(id))
 	if m == nil || m.kind != kindDestroyed {
@@ -227,12 +261,9 @@ func (v *Vault) deleteOrphans(ctx context.Context, orphaned func(m *statement, s
 	err := v.store.StoredSegments(ctx, func(list string, segment int64) error {
 		v.mu.RLock()
 		l := v.lists[ListID(list)]
+		wanted := l != nil && l.damage != nil
 		v.mu.RUnlock()
-		var m *statement
-		if l != nil {
-			m = l.manifest
-		}
-		if (l == nil || l.damage == nil) && orphaned(m, segment) {
+		if !wanted && orphaned(v.statement(list), segment) {
 			orphans = append(orphans, orphan{list, segment})
 		}
 		return nil

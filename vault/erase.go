@@ -2,7 +2,10 @@ package vault
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/rallyvault/rallyvault/vault/audit"
 	"github.com/rallyvault/rallyvault/vault/sheet"
@@ -100,10 +103,15 @@ func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone 
 	case unread != nil && !understood:
 		failed = unread
 	}
-	if failed != nil {
-		return out, failed
+	var e *Error
+	if errors.As(failed, &e) && out.Erased > 0 {
+		// What was done is said together with what was not.
+		partly := *e
+		partly.Code, partly.Params = "erased-partly", map[string]string{"erased": strconv.Itoa(out.Erased), "cause": e.Code}
+		partly.Msg = fmt.Sprintf("%d were erased, but not from every list: %s", out.Erased, e.Msg)
+		return nil, &partly
 	}
-	return out, nil
+	return out, failed
 }
 
 func checkAddress(op string, f sheet.Field, text, region string) error {
@@ -115,16 +123,29 @@ func checkAddress(op string, f sheet.Field, text, region string) error {
 }
 
 // eraseIn erases what choose finds in one list, and leaves tombstones. by is
-// the field by whose value it was looked for.
-func (s *Session) eraseIn(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (int, error) {
-	m, unlock, err := s.change(ctx, id)
+// the field by whose value it was looked for. Erasing does not wait for an
+// import to end; if another change is quicker, it begins again.
+func (s *Session) eraseIn(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (n int, err error) {
+	for range 8 {
+		if n, err = s.eraseOnce(ctx, id, by, choose); KindOf(err) != Conflict {
+			break
+		}
+	}
+	return n, err
+}
+
+func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (int, error) {
+	m, unlock, err := s.change(ctx, id, urgent)
 	if err != nil {
 		return 0, err
 	}
 	defer unlock()
 	places, err := choose(m)
-	if err != nil || len(places) == 0 {
+	if err != nil {
 		return 0, err
+	}
+	if len(places) == 0 {
+		return 0, s.recordFound(ctx, m, 0) // that somebody is not on it was asked
 	}
 	e, err := s.newEdit(ctx, m)
 	if err != nil {
@@ -165,5 +186,9 @@ func (s *Session) eraseIn(ctx context.Context, id ListID, by sheet.Field, choose
 	}
 	n := m.rows() - e.d.rows()
 	count := int64(n)
-	return n, e.commit(ctx, audit.Entry{Act: audit.ContactErase, Count: &count})
+	if err := e.commit(ctx, audit.Entry{Act: audit.ContactErase, Count: &count}); err != nil {
+		return 0, err
+	}
+	s.v.noteNow()
+	return n, nil
 }

@@ -38,19 +38,21 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 	}
 	out := []Found{}
 	var entries []audit.Entry
-	for _, m := range s.held() {
+	for _, held := range s.held() {
+		id := ListID(held.object)
+		var m *statement
 		var hits []Found
 		err := again(func() (err error) {
-			if _, m, err = s.openAsSteward(ListID(m.object)); err != nil {
+			if _, m, err = s.openAsSteward(id); err != nil {
 				return err
 			}
 			hits, err = s.findIn(ctx, m, query, maxFound-len(out))
 			return err
 		})
-		if KindOf(err) == Gone {
-			continue
-		}
 		if err != nil {
+			if _, _, gone := s.open(id); KindOf(gone) == Gone {
+				continue // destroyed while we looked
+			}
 			return nil, err
 		}
 		if len(hits) > 0 {
@@ -78,6 +80,13 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// recordFound records that a list was asked for somebody and had n of them.
+func (s *Session) recordFound(ctx context.Context, m *statement, n int64) error {
+	return s.v.do(ctx, func(t *actTx) error {
+		return t.record(audit.Entry{Act: audit.ContactFind, By: string(s.member), List: m.object, Count: &n})
+	})
 }
 
 // held returns the manifests of the lists whose L the member holds.

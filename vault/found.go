@@ -137,6 +137,17 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 		return &Error{Kind: Conflict, Op: op, Code: "set-up-already", Msg: "the vault in this data directory is set up already"}
 	}
 
+	if v.writer != nil {
+		// The commit of an earlier try may be in doubt; an act of nothing
+		// finds out.
+		if err := v.do(ctx, func(*actTx) error { return nil }); err != nil {
+			return err
+		}
+		if v.statement(v.slots.VaultID().String()) != nil {
+			return v.finishFounding()
+		}
+	}
+
 	id := uuid.New()
 	_, logKey, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -172,9 +183,12 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 	if err != nil {
 		return err
 	}
-	if err := v.clock.note(v.trail.Size(), true); err != nil {
-		return err
-	}
+	return v.finishFounding()
+}
+
+// finishFounding opens the vault whose founding is durable.
+func (v *Vault) finishFounding() error {
+	v.noteNow()
 	v.mu.Lock()
 	v.founded = true
 	v.mu.Unlock()
@@ -218,7 +232,7 @@ func (v *Vault) foundingDrafts(vault, member string, f Founding) (vd, md *draft,
 		}
 	}
 	m, o, p := keys[0], keys[1], keys[2]
-	locks, err := v.slots.Create(3, 0)
+	locks, err := v.slots.Create(slots.ID{}, 3, 0)
 	if err != nil {
 		return nil, nil, err
 	}

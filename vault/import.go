@@ -50,8 +50,14 @@ type RowNote struct {
 	Reason sheet.Reason
 }
 
-// maxRows bounds a list, in contacts.
-const maxRows = 1<<24 - 1
+const (
+	// maxRows bounds a list, in contacts.
+	maxRows = 1<<24 - 1
+
+	// maxNotes bounds what an import accounts for line by line, so that a file
+	// of nothing but refusals cannot fill the memory.
+	maxNotes = 500_000
+)
 
 // Import reads a sign-in sheet into a list. The sheet is read once, row by
 // row; what is kept is sealed 4,096 contacts at a time and stored out of
@@ -59,11 +65,17 @@ const maxRows = 1<<24 - 1
 // If it fails, or the service dies, nothing of it is on the list.
 func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOptions) (*ImportReport, error) {
 	const op = "vault.Import"
-	m, unlock, err := s.change(ctx, id)
+	_, m, err := s.openAsSteward(id)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	if !o.Preview { // which changes nothing and holds nobody up
+		var unlock func()
+		if m, unlock, err = s.change(ctx, id, patient); err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
 	fields := fieldsOf(m)
 	title, err := s.title(ctx, m)
 	if err != nil {
@@ -99,10 +111,7 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 		return nil, err
 	}
 	if im.report.Stored == 0 && len(im.fills) == 0 || o.Preview {
-		if !o.Preview {
-			err = im.recordOnly(ctx)
-		}
-		return im.report, err
+		return im.report, im.recordOnly(ctx)
 	}
 	if err := im.finish(ctx, o); err != nil {
 		im.discard()
@@ -270,24 +279,37 @@ func (im *importing) run(ctx context.Context) error {
 	for range 3 {
 		free <- newRowBlock(columnNames(im.m))
 	}
-	g.Go(func() error {
+	g.Go(guarded(func() error {
 		defer close(full)
 		return im.read(ctx, full, free)
-	})
+	}))
 	sealed := make(chan []sealedColumn, 1)
-	g.Go(func() error {
+	g.Go(guarded(func() error {
 		defer close(sealed)
 		return im.seal(ctx, full, free, sealed)
-	})
-	g.Go(func() error {
+	}))
+	g.Go(guarded(func() error {
 		for cols := range sealed {
 			if err := im.store(ctx, cols); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}))
 	return g.Wait()
+}
+
+// guarded turns a panic into an error: a sheet that a parser stumbles over
+// must not end the service. What the panic says may hold a cell and is dropped.
+func guarded(fn func() error) func() error {
+	return func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic in an import: %T", p)
+			}
+		}()
+		return fn()
+	}
 }
 
 // A rowBlock is a segment being filled, column by column as it is stored.
@@ -349,6 +371,10 @@ func (im *importing) read(ctx context.Context, full chan<- *rowBlock, free <-cha
 			return sheetFault("vault.Import", err)
 		}
 		kept, c := im.take(&row)
+		if len(im.report.Refusals)+len(im.report.LeftOut) > maxNotes {
+			return &Error{Kind: TooLarge, Op: "vault.Import", Code: "sheet-refusals", Msg: fmt.Sprintf("more than %d rows and cells of the sheet cannot be kept; nothing was imported", maxNotes),
+				Hint: "look at the file: are these the right columns? --map says what a heading means, --preview tries it on a part"}
+		}
 		if !kept {
 			continue
 		}
@@ -378,8 +404,8 @@ func (im *importing) take(row *sheet.Row) (bool, meta) {
 		return false, meta{}
 	}
 	consent := row.Consent
-	if consent == sheet.Unasked {
-		consent = im.consent
+	if consent == sheet.Unasked && (im.consent == sheet.No || !im.sh.HasConsent()) {
+		consent = im.consent // an empty cell of the sheet's own column is no yes
 	}
 	value := im.at.value(row.Cells)
 	email, phone := im.match.keys(value)
@@ -487,8 +513,11 @@ func (im *importing) store(ctx context.Context, cols []sealedColumn) error {
 		if cur := t.current(im.m.object); cur.kind != kindList || cur.fact(factEnding) != "" || !t.now.Before(deadlineOf(cur)) {
 			return goneList()
 		}
-		if t.current(im.m.object) != im.m {
-			return goneList() // nobody else changes a list during an import
+		if cur := t.current(im.m.object); cur.kind == kindDestroyed || cur.fact(factEnding) != "" {
+			return goneList()
+		} else if cur != im.m {
+			return &Error{Kind: Conflict, Op: "vault.Import", Code: "import-overtaken",
+				Msg: "somebody was erased, or the list was edited, while the sheet was read; nothing was imported", Hint: "import it again"}
 		}
 		for _, c := range cols {
 			if err := t.PutColumn(im.m.object, c.segment, c.name, c.sum, c.data); err != nil {
@@ -620,14 +649,18 @@ func (f *fillIn) apply(t *table, row int, fields []sheet.Field) {
 	}
 }
 
-// recordOnly records an import that brought nobody new: reading the sheet
-// against the list was an act all the same.
+// recordOnly records an import that stored nothing, or a preview: comparing a
+// sheet with the list tells who is on it, which is an act all the same.
 func (im *importing) recordOnly(ctx context.Context) error {
-	im.report.Batch = BatchID(newID())
-	none := int64(0)
-	return im.s.v.do(ctx, func(t *actTx) error {
-		return t.record(audit.Entry{Act: audit.ListImport, By: string(im.s.member), List: im.m.object, Subject: string(im.report.Batch), Count: &none})
-	})
+	entry := audit.Entry{Act: audit.ListImport, By: string(im.s.member), List: im.m.object, Count: new(int64)}
+	if im.preview {
+		compared := int64(im.report.Rows)
+		entry.Act, entry.Count = audit.ListPreview, &compared
+	} else {
+		im.report.Batch = BatchID(newID())
+		entry.Subject = string(im.report.Batch)
+	}
+	return im.s.v.do(ctx, func(t *actTx) error { return t.record(entry) })
 }
 
 // discard removes what an import that failed had stored out of sight. What it
@@ -636,8 +669,9 @@ func (im *importing) discard() {
 	if len(im.staged) == 0 {
 		return
 	}
-	cur := im.s.v.statement(im.m.object)
 	err := im.s.v.do(context.Background(), func(t *actTx) error {
+		// Asked in here: a commit that was in doubt may have happened.
+		cur := t.current(im.m.object)
 		for _, g := range im.staged {
 			if _, named := cur.segmentIndex(g.id); named {
 				continue

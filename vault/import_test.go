@@ -190,7 +190,9 @@ func TestImportAgainstModel(t *testing.T) {
 				}
 			}
 			o := vault.ImportOptions{Shareable: []string{"", "ask", "no", "yes"}[rng.IntN(4)]}
-			def := map[string]sheet.Consent{"no": sheet.No, "yes": sheet.Yes}[o.Shareable]
+			// The sheet has a column of its own for consent: an empty cell of
+			// it is no yes, whatever the import is told.
+			def := map[string]sheet.Consent{"no": sheet.No}[o.Shareable]
 			text, rows := randomSheet(rng, def)
 			want := map[string]int{}
 			next := &model{people: slices.Clone(m.people), erased: m.erased}
@@ -389,7 +391,7 @@ func TestImportRules(t *testing.T) {
 	if _, err := s.Import(ctx, id, strings.NewReader("name,email,ok to share?\nEva,eva@example.org,no\nLuis,luis@example.org,\n"), vault.ImportOptions{Shareable: "yes"}); err != nil {
 		t.Errorf("yes with a column that asks: %v", err)
 	}
-	if d, err := s.List(ctx, id); err != nil || d.Shareable != (vault.ConsentCounts{Yes: 1, No: 1, Unasked: 1}) {
+	if d, err := s.List(ctx, id); err != nil || d.Shareable != (vault.ConsentCounts{No: 1, Unasked: 2}) {
 		t.Errorf("got %+v, %v", d.Shareable, err)
 	}
 }

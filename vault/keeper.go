@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/rallyvault/rallyvault/crypto/slots"
@@ -13,43 +12,27 @@ import (
 // destructions, lists whose deadline passed, lists that lived until the
 // service stopped, imports without an end, locks that nothing names.
 func (v *Vault) recoverState(ctx context.Context) error {
+	now := v.clock.now()
 	v.mu.RLock()
-	var lists []*listState
-	damaged := false
+	ends := map[*listState]string{}
 	for _, l := range v.lists {
-		if l.damage != nil {
-			damaged = damaged || !l.ended
-			continue
+		if by, due := l.due(now); due {
+			ends[l] = by
+		} else if l.damage == nil && l.manifest.kind == kindList && l.manifest.fact(factUntilStop) != "" {
+			ends[l] = audit.ByStart
 		}
-		lists = append(lists, l)
 	}
 	v.mu.RUnlock()
-	for _, l := range lists {
-		m := l.manifest
-		switch {
-		case m.kind == kindDestroyed:
-		case m.fact(factEnding) != "":
-			if _, err := v.end(ctx, l, audit.ByStart); err != nil {
-				return err
-			}
-		case !v.clock.now().Before(deadlineOf(m)):
-			if _, err := v.end(ctx, l, audit.ByDeadline); err != nil {
-				return err
-			}
-		case m.fact(factUntilStop) != "":
-			if _, err := v.end(ctx, l, audit.ByStart); err != nil {
-				return err
-			}
+	for l, by := range ends {
+		if _, err := v.end(ctx, l, by); err != nil {
+			return err
 		}
 	}
 	if err := v.clearUnfinished(ctx); err != nil {
 		return err
 	}
-	if !damaged {
-		// A damaged manifest does not say which locks it names.
-		if err := v.clearUnnamed(ctx); err != nil {
-			return err
-		}
+	if err := v.clearUnnamed(ctx); err != nil {
+		return err
 	}
 	v.Sweep(ctx)
 	return nil
@@ -80,6 +63,7 @@ func (v *Vault) clearUnfinished(ctx context.Context) error {
 // does not name it either, and must not cost it.
 func (v *Vault) clearUnnamed(ctx context.Context) error {
 	named := map[slots.ID]bool{}
+	damaged := map[slots.ID]bool{} // lists whose manifest does not say which locks it names
 	v.mu.RLock()
 	all := []*statement{v.self}
 	for _, m := range v.members {
@@ -88,6 +72,8 @@ func (v *Vault) clearUnnamed(ctx context.Context) error {
 	for _, l := range v.lists {
 		if l.damage == nil {
 			all = append(all, l.manifest)
+		} else if !l.damage.ended {
+			damaged[ownerID(l.id)] = true
 		}
 	}
 	v.mu.RUnlock()
@@ -100,7 +86,7 @@ func (v *Vault) clearUnnamed(ctx context.Context) error {
 	present := map[slots.ID]bool{}
 	for _, born := range v.slots.Slots() {
 		present[born.ID] = true
-		if !named[born.ID] && v.trail.Size() > born.LogSize {
+		if !named[born.ID] && !damaged[born.Owner] && v.trail.Size() > born.LogSize {
 			dead = append(dead, born.ID)
 		}
 	}
@@ -115,7 +101,7 @@ func (v *Vault) clearUnnamed(ctx context.Context) error {
 	}
 	if lost > 0 {
 		v.log.Error("locks are missing from the slot file: what they lock cannot be opened", "locks", lost)
-	} else if v.slots.Damaged() > 0 {
+	} else if len(damaged) == 0 && v.slots.Damaged() > 0 {
 		if err := v.slots.ClearDamaged(); err != nil {
 			return slotFault(err)
 		}
@@ -189,9 +175,7 @@ func (v *Vault) keep() {
 		if time.Since(noted) >= clockNote {
 			noted = time.Now()
 			v.sessions.sweep(v.clock.now())
-			if err := v.clock.note(v.trail.Size(), true); err != nil {
-				v.log.Warn("the time could not be noted in the slot file", "error", err)
-			}
+			v.noteNow()
 		}
 	}
 }
@@ -206,14 +190,15 @@ func (v *Vault) untilNext() time.Duration {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	for _, l := range v.lists {
-		if l.damage != nil || l.manifest.kind != kindList {
-			continue
+		if _, due := l.due(now); due {
+			return 0
 		}
-		if l.manifest.fact(factEnding) != "" {
-			wait = min(wait, time.Second)
-			continue
+		switch {
+		case l.damage != nil && !l.damage.ended:
+			wait = min(wait, l.damage.deadline.Sub(now))
+		case l.damage == nil && l.manifest.kind == kindList:
+			wait = min(wait, deadlineOf(l.manifest).Sub(now))
 		}
-		wait = min(wait, deadlineOf(l.manifest).Sub(now))
 	}
 	if v.anyRetired() {
 		wait = min(wait, time.Second)
@@ -229,18 +214,14 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 	ok = true
 	now := v.clock.now()
 	v.mu.RLock()
-	var due []*listState
+	ends := map[*listState]string{}
 	for _, l := range v.lists {
-		if l.damage == nil && l.manifest.kind == kindList && (l.manifest.fact(factEnding) != "" || !now.Before(deadlineOf(l.manifest))) {
-			due = append(due, l)
+		if by, due := l.due(now); due {
+			ends[l] = by
 		}
 	}
 	v.mu.RUnlock()
-	for _, l := range due {
-		by := audit.ByDeadline
-		if _, member, ok := strings.Cut(v.statement(string(l.id)).fact(factEnding), " "); ok {
-			by = member
-		}
+	for l, by := range ends {
 		if _, err := v.end(ctx, l, by); err != nil && KindOf(err) != Gone {
 			v.log.Error("a list that has ended is closed but not cleared away yet", "list", l.id, "error", err)
 			ok = false

@@ -138,9 +138,25 @@ func (v *Vault) blob(ctx context.Context, s *statement, name string) ([]byte, er
 		return nil, err
 	}
 	if err != nil || sha256.Sum256(data) != ref.sum {
-		return nil, damaged(placeOf(s, name), err)
+		return nil, v.overtaken(ctx, s, func() error { return damaged(placeOf(s, name), err) })
 	}
 	return data, nil
+}
+
+// overtaken returns errChanged if a statement is not current any more, which
+// explains why what it names is not there, and otherwise what found says. A
+// commit is in the database a moment before it is in memory: an act of nothing
+// is answered when those before it are in both.
+func (v *Vault) overtaken(ctx context.Context, s *statement, found func() error) error {
+	if v.statement(s.object) == s {
+		if err := v.do(ctx, func(*actTx) error { return nil }); err != nil {
+			return err
+		}
+	}
+	if v.statement(s.object) != s {
+		return errChanged
+	}
+	return found()
 }
 
 // openBlob opens a blob sealed to id, inside its lock if it has one.
@@ -149,7 +165,7 @@ func (v *Vault) openBlob(ctx context.Context, s *statement, name, binding string
 	if err != nil {
 		return nil, err
 	}
-	if sealed, err = v.unlock(s, name, sealed); err != nil {
+	if sealed, err = v.unlock(ctx, s, name, sealed); err != nil {
 		return nil, err
 	}
 	body, err := agebox.Open(binding, sealed, id)
@@ -160,15 +176,17 @@ func (v *Vault) openBlob(ctx context.Context, s *statement, name, binding string
 }
 
 // unlock takes the outer layer off a blob that has one.
-func (v *Vault) unlock(s *statement, name string, data []byte) ([]byte, error) {
+func (v *Vault) unlock(ctx context.Context, s *statement, name string, data []byte) ([]byte, error) {
 	id := s.blobs[name].lock
 	if id == (slots.ID{}) {
 		return data, nil
 	}
 	lock, ok := v.slots.Lock(id)
 	if !ok {
-		return nil, &Error{Kind: Gone, Op: "vault.unlock", Code: "lock-gone",
-			Msg: placeOf(s, name) + ": its lock was overwritten, nobody can open it any more"}
+		return nil, v.overtaken(ctx, s, func() error {
+			return &Error{Kind: Gone, Op: "vault.unlock", Code: "lock-gone",
+				Msg: placeOf(s, name) + ": its lock was overwritten, nobody can open it any more"}
+		})
 	}
 	inner, err := lock.Open(data)
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,7 +58,7 @@ type NewList struct {
 	DeleteAt       time.Time
 	UntilStop      bool     // its locks are in memory only
 	Private        bool     // members who are not its stewards do not see it
-	Stewards       []string // handles; empty: the member who makes it
+	Stewards       []string // handles, beside the member who makes it
 	Region         string   // ISO 3166, for phone numbers without a country code
 	Reason         string   // for more than FreeFields fields
 }
@@ -75,6 +77,10 @@ type List struct {
 	Region    string
 	Stewards  []string // handles, sorted
 	May       []string // what the caller may do
+
+	// Damaged is "", or names the place that cannot be opened; nothing but ID
+	// is set then.
+	Damaged string
 }
 
 // ListDetail adds what those may know who can read the list.
@@ -108,15 +114,16 @@ func (s *Session) open(id ListID) (*listState, *statement, error) {
 	v.mu.RLock()
 	l := v.lists[id]
 	var m *statement
+	var damage *damage
 	if l != nil {
-		m = l.manifest
+		m, damage = l.manifest, l.damage
 	}
 	v.mu.RUnlock()
 	switch {
 	case l == nil:
 		return nil, nil, errNoList()
-	case l.damage != nil:
-		return nil, nil, l.damage
+	case damage != nil:
+		return nil, nil, damage.err
 	case m.kind == kindDestroyed, m.fact(factEnding) != "", !v.clock.now().Before(deadlineOf(m)):
 		if m.fact(factPrivate) != "" && !isSteward(m, s.member) && m.kind != kindDestroyed {
 			return nil, nil, errNoList()
@@ -163,13 +170,19 @@ func (s *Session) fieldKey(ctx context.Context, m *statement, field string) (*ag
 
 // lock waits for the right to change a list's contents. Imports hold it for as
 // long as they last, so the wait is bounded.
-func (l *listState) lock(ctx context.Context) (unlock func(), err error) {
-	timer := time.NewTimer(5 * time.Second)
+//
+// Who may not be kept waiting goes ahead without it: acts compare the manifest
+// that they started from, so it is the import that fails, as a whole.
+func (l *listState) lock(ctx context.Context, u urgency) (unlock func(), err error) {
+	timer := time.NewTimer(u.patience())
 	defer timer.Stop()
 	select {
 	case l.busy <- struct{}{}:
 		return func() { <-l.busy }, nil
 	case <-timer.C:
+		if u == urgent {
+			return func() {}, nil
+		}
 		return nil, &Error{Kind: Unavailable, Op: "vault.lock", Code: "list-busy", RetryAfter: 10 * time.Second,
 			Msg: "somebody is importing into this list; nothing was changed", Hint: "try again when the import has ended"}
 	case <-ctx.Done():
@@ -177,14 +190,29 @@ func (l *listState) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
+// An urgency says whether a change waits for an import to end.
+type urgency bool
+
+const (
+	patient urgency = false
+	urgent  urgency = true // erasing, destroying a field, an earlier deadline
+)
+
+func (u urgency) patience() time.Duration {
+	if u == urgent {
+		return 2 * time.Second
+	}
+	return 5 * time.Second
+}
+
 // change returns the manifest of a list that the member may change, with the
 // right to change it until unlock is called.
-func (s *Session) change(ctx context.Context, id ListID) (m *statement, unlock func(), err error) {
+func (s *Session) change(ctx context.Context, id ListID, u urgency) (m *statement, unlock func(), err error) {
 	l, _, err := s.openAsSteward(id)
 	if err != nil {
 		return nil, nil, err
 	}
-	if unlock, err = l.lock(ctx); err != nil {
+	if unlock, err = l.lock(ctx, u); err != nil {
 		return nil, nil, err
 	}
 	if _, m, err = s.openAsSteward(id); err != nil { // it may have ended while we waited
@@ -280,7 +308,7 @@ func (s *Session) CreateList(ctx context.Context, n NewList) (*List, error) {
 		// next start clears those that nothing names.
 		return nil, err
 	}
-	return s.describe(ctx, d.statement)
+	return s.describeNow(ctx, ListID(d.object))
 }
 
 // check validates what was asked for and returns the fields, questions
@@ -403,12 +431,10 @@ func errUnknownField(op, name string) error {
 		Msg: fmt.Sprintf("%q is not a field", name), Hint: "the fields are " + strings.Join(words(sheet.Catalogue()), ", ")}
 }
 
-// stewardsByHandle returns the statements of the members who are to hold L.
+// stewardsByHandle returns the statements of the members who are to hold L: the
+// caller and those named.
 func (s *Session) stewardsByHandle(op string, handles []string) ([]*statement, error) {
-	if len(handles) == 0 {
-		return []*statement{s.v.statement(string(s.member))}, nil
-	}
-	var out []*statement
+	out := []*statement{s.v.statement(string(s.member))}
 	for _, h := range handles {
 		m := s.v.memberByMAC(s.v.handleMAC(s.v.ID(), h))
 		if m == nil {
@@ -543,15 +569,19 @@ func (s *Session) may(m *statement) []string {
 // front.
 func (s *Session) Lists(ctx context.Context) ([]List, error) {
 	out := []List{}
-	for _, m := range s.visible() {
-		l, err := s.describe(ctx, m)
-		if KindOf(err) == Gone {
-			continue // its lock went while we looked
-		}
-		if err != nil {
+	for _, id := range s.v.listIDs() {
+		l, err := s.describeNow(ctx, id)
+		var e *Error
+		switch kind := KindOf(err); {
+		case err == nil:
+			out = append(out, *l)
+		case kind == Gone || kind == NotFound:
+		case kind == CannotOpen && errors.As(err, &e):
+			// One damaged title must not hide the others.
+			out = append(out, List{ID: id, Damaged: e.Params["place"]})
+		default:
 			return nil, err
 		}
-		out = append(out, *l)
 	}
 	slices.SortFunc(out, func(a, b List) int {
 		if c := a.Deadline.Compare(b.Deadline); c != 0 {
@@ -562,15 +592,29 @@ func (s *Session) Lists(ctx context.Context) ([]List, error) {
 	return out, nil
 }
 
+// listIDs returns the ids of all lists, destroyed ones too, sorted.
+func (v *Vault) listIDs() []ListID {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return slices.Sorted(maps.Keys(v.lists))
+}
+
+// describeNow describes a list as it is now, whoever is changing it.
+func (s *Session) describeNow(ctx context.Context, id ListID) (l *List, err error) {
+	err = again(func() error {
+		_, m, err := s.open(id)
+		if err != nil {
+			return err
+		}
+		l, err = s.describe(ctx, m)
+		return err
+	})
+	return l, err
+}
+
 // visible returns the manifests of the lists the member may know of.
 func (s *Session) visible() []*statement {
-	s.v.mu.RLock()
-	ids := make([]ListID, 0, len(s.v.lists))
-	for id := range s.v.lists {
-		ids = append(ids, id)
-	}
-	s.v.mu.RUnlock()
-	slices.Sort(ids)
+	ids := s.v.listIDs()
 	var out []*statement
 	for _, id := range ids {
 		if _, m, err := s.open(id); err == nil {
@@ -588,14 +632,14 @@ func (v *Vault) damagedList() error {
 	defer v.mu.RUnlock()
 	var first *listState
 	for _, l := range v.lists {
-		if l.damage != nil && !l.ended && (first == nil || l.id < first.id) {
+		if l.damage != nil && !l.damage.ended && (first == nil || l.id < first.id) {
 			first = l
 		}
 	}
 	if first == nil {
 		return nil
 	}
-	return first.damage
+	return first.damage.err
 }
 
 // List returns one list; with numbers for those who may read it.
@@ -639,17 +683,29 @@ func (s *Session) list(ctx context.Context, id ListID) (*ListDetail, error) {
 // ListByTitle returns the one list of exactly this title.
 func (s *Session) ListByTitle(ctx context.Context, title string) (ListID, error) {
 	var found []string
-	for _, m := range s.visible() {
-		t, err := s.title(ctx, m)
-		if KindOf(err) == Gone {
-			continue
-		}
-		if err != nil {
+	var damage error
+	for _, id := range s.v.listIDs() {
+		var t titleText
+		err := again(func() error {
+			_, m, err := s.open(id)
+			if err != nil {
+				return err
+			}
+			t, err = s.title(ctx, m)
+			return err
+		})
+		switch kind := KindOf(err); {
+		case err == nil && t.Title == title:
+			found = append(found, string(id))
+		case err == nil, kind == Gone, kind == NotFound:
+		case kind == CannotOpen:
+			damage = err
+		default:
 			return "", err
 		}
-		if t.Title == title {
-			found = append(found, m.object)
-		}
+	}
+	if len(found) == 0 && damage != nil {
+		return "", damage
 	}
 	switch len(found) {
 	case 0:

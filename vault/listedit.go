@@ -28,7 +28,7 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 	if err := e.check(op); err != nil {
 		return nil, err
 	}
-	m, unlock, err := s.change(ctx, id)
+	m, unlock, err := s.change(ctx, id, urgent)
 	if err != nil {
 		return nil, err
 	}
@@ -48,10 +48,8 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 	if err != nil {
 		return nil, err
 	}
-	if e.Title != nil || e.Purpose != nil {
-		if err := s.retitle(ctx, m, d, e); err != nil {
-			return nil, err
-		}
+	if err := s.retitle(ctx, m, d, e); err != nil {
+		return nil, err
 	}
 	if e.Reason != "" {
 		about := "purpose"
@@ -82,7 +80,7 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 	if err := s.v.retire(m, d.statement); err != nil {
 		return nil, err
 	}
-	return s.describe(ctx, d.statement)
+	return s.describeNow(ctx, ListID(d.object))
 }
 
 func (e *ListEdit) check(op string) error {
@@ -112,26 +110,34 @@ func (e *ListEdit) check(op string) error {
 	return nil
 }
 
+// retiredLocks are the locks that before has and after has not.
+func retiredLocks(before, after *statement) []slots.ID {
+	kept := after.locks()
+	return slices.DeleteFunc(before.locks(), func(id slots.ID) bool { return slices.Contains(kept, id) })
+}
+
 // retire overwrites the locks that before has and after has not. If that
 // fails the keeper goes on trying, and after a restart the start does.
 func (v *Vault) retire(before, after *statement) error {
-	kept := after.locks()
-	var old []slots.ID
-	for _, id := range before.locks() {
-		if !slices.Contains(kept, id) {
-			old = append(old, id)
-		}
-	}
-	err := v.slots.Clear(old...)
+	err := v.slots.Clear(retiredLocks(before, after)...)
 	if err == nil {
 		return nil
 	}
-	v.retiredMu.Lock()
-	v.retired = append(v.retired, old...)
-	v.retiredMu.Unlock()
+	v.retireSoon(before, after)
 	return &Error{Kind: Unavailable, Op: "vault.retire", Code: "lock-not-overwritten", RetryAfter: time.Minute, Err: err,
 		Msg:  "the change is saved, but the lock of what it replaced could not be overwritten yet",
 		Hint: "the service goes on trying; free some space on the disk of the slot file"}
+}
+
+// retireSoon leaves to the keeper what retire does.
+func (v *Vault) retireSoon(before, after *statement) {
+	v.retiredMu.Lock()
+	v.retired = append(v.retired, retiredLocks(before, after)...)
+	v.retiredMu.Unlock()
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
 }
 
 func (v *Vault) anyRetired() bool {
@@ -162,7 +168,7 @@ func (v *Vault) createLocks(m *statement, n int) ([]slots.Slot, error) {
 	if m.fact(factUntilStop) != "" {
 		locks, err = v.slots.CreateVolatile(n)
 	} else {
-		locks, err = v.slots.Create(n, v.trail.Size())
+		locks, err = v.slots.Create(ownerOf(m), n, v.trail.Size())
 	}
 	if err != nil {
 		return nil, slotFault(err)
@@ -170,8 +176,14 @@ func (v *Vault) createLocks(m *statement, n int) ([]slots.Slot, error) {
 	return locks, nil
 }
 
-// retitle seals title and purpose anew, in a new lock.
+// retitle seals title, purpose and questions anew, in a new lock, if the edit
+// changes them: by what it says, by dropping a question, or, as the title of a
+// private list is sealed to L, by replacing L.
 func (s *Session) retitle(ctx context.Context, m *statement, d *draft, e ListEdit) error {
+	question := sheet.Field(e.DropField).Question()
+	if e.Title == nil && e.Purpose == nil && !question && (e.DropField == "" || m.fact(factPrivate) == "") {
+		return nil
+	}
 	t, err := s.title(ctx, m)
 	if err != nil {
 		return err
@@ -182,10 +194,9 @@ func (s *Session) retitle(ctx context.Context, m *statement, d *draft, e ListEdi
 	if e.Purpose != nil {
 		t.Purpose = *e.Purpose
 	}
-	return s.sealTitle(ctx, d, t)
-}
-
-func (s *Session) sealTitle(ctx context.Context, d *draft, t titleText) error {
+	if question {
+		delete(t.Questions, e.DropField)
+	}
 	to, err := s.titleRecipient(ctx, d)
 	if err != nil {
 		return err
@@ -322,7 +333,7 @@ func (s *Session) dropField(ctx context.Context, m *statement, field string) (*d
 		g := &d.segments[i]
 		g.columns = slices.DeleteFunc(slices.Clone(g.columns), func(c columnRef) bool { return c.name == field })
 	}
-	return d, s.resealRest(ctx, m, d, field, l.Recipient())
+	return d, s.resealRest(ctx, m, d, l.Recipient())
 }
 
 // keepsReach reports whether a list of these fields that could reach people
@@ -357,7 +368,7 @@ func (s *Session) reseal(ctx context.Context, m *statement, d *draft, field stri
 }
 
 // resealRest seals what else was sealed to L to the new one.
-func (s *Session) resealRest(ctx context.Context, m *statement, d *draft, dropped string, to *agebox.Recipient) error {
+func (s *Session) resealRest(ctx context.Context, m *statement, d *draft, to *agebox.Recipient) error {
 	l, err := s.listKey(ctx, m)
 	if err != nil {
 		return err
@@ -374,23 +385,13 @@ func (s *Session) resealRest(ctx context.Context, m *statement, d *draft, droppe
 			return err
 		}
 	}
-	if m.fact(factPrivate) == "" && !sheet.Field(dropped).Question() {
-		return nil
-	}
-	// The title of a private list is sealed to L; a dropped question's text
-	// goes with its answers.
-	t, err := s.title(ctx, m)
-	if err != nil {
-		return err
-	}
-	delete(t.Questions, dropped)
-	return s.sealTitle(ctx, d, t)
+	return nil
 }
 
 // ShortenList moves a list's deadline to an earlier time. Its stewards may.
 func (s *Session) ShortenList(ctx context.Context, id ListID, to time.Time) (*List, error) {
 	const op = "vault.ShortenList"
-	m, unlock, err := s.change(ctx, id)
+	m, unlock, err := s.change(ctx, id, urgent)
 	if err != nil {
 		return nil, err
 	}
@@ -415,5 +416,6 @@ func (s *Session) ShortenList(ctx context.Context, id ListID, to time.Time) (*Li
 	if err != nil {
 		return nil, err
 	}
-	return s.describe(ctx, d.statement)
+	s.v.noteNow()
+	return s.describeNow(ctx, ListID(d.object))
 }

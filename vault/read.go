@@ -37,17 +37,9 @@ func (v *Vault) sealedColumns(ctx context.Context, m *statement, g *segment, nam
 		if data[i] != nil && sha256.Sum256(data[i]) == sum {
 			continue
 		}
-		// A commit is in the database a moment before it is in memory. An act
-		// of nothing is answered when those before it are in both.
-		if v.statement(m.object) == m {
-			if err := v.do(ctx, func(*actTx) error { return nil }); err != nil {
-				return nil, err
-			}
-		}
-		if v.statement(m.object) != m {
-			return nil, errChanged
-		}
-		return nil, v.tampered(ctx, m, damaged(placeOfColumn(m, g.id, name), nil))
+		return nil, v.overtaken(ctx, m, func() error {
+			return v.tampered(ctx, m, damaged(placeOfColumn(m, g.id, name), nil))
+		})
 	}
 	return data, nil
 }
@@ -55,6 +47,10 @@ func (v *Vault) sealedColumns(ctx context.Context, m *statement, g *segment, nam
 // errChanged says that a list was changed while it was being read.
 var errChanged = &Error{Kind: Conflict, Op: "vault.read", Code: "changed-meanwhile",
 	Msg: "the list was changed while it was being read", Hint: "do it again"}
+
+// errFieldGone says that a field being read was dropped from the list.
+var errFieldGone = &Error{Kind: Conflict, Op: "vault.read", Code: "changed-meanwhile",
+	Msg: "a field was dropped from the list while it was being read", Hint: "do it again"}
 
 // again repeats a reading that was overtaken by a change.
 func again(read func() error) error {
@@ -362,6 +358,11 @@ func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 		_, m, err := r.s.openAsSteward(ListID(r.m.object))
 		if err != nil {
 			return err
+		}
+		for _, f := range r.fields {
+			if !containsField(fieldsOf(m), string(f)) {
+				return errFieldGone // rather than empty values from here on
+			}
 		}
 		r.r.m, out = m, nil
 		i, ok := m.segmentIndex(r.m.segments[r.next].id)

@@ -18,6 +18,9 @@ const (
 	// 64 MiB while it lasts.
 	maxUnlocks = 2
 
+	// maxQueue is how many sign-ins may wait for that.
+	maxQueue = 64
+
 	// firstDelay is how long a handle waits after its first wrong passphrase;
 	// each further one doubles it, up to maxDelay.
 	firstDelay = 250 * time.Millisecond
@@ -35,6 +38,7 @@ const (
 // A door slows guessing down and bounds what it may cost the server.
 type door struct {
 	unlocks chan struct{} // capacity maxUnlocks
+	queue   chan struct{} // capacity maxQueue: waiting for unlocks
 	dummy   []byte        // a passphrase file of nobody
 
 	mu    sync.Mutex
@@ -56,7 +60,7 @@ func newDoor(workFactor int) (*door, error) {
 		return nil, err
 	}
 	debug.FreeOSMemory() // 64 MiB that scrypt took
-	return &door{unlocks: make(chan struct{}, maxUnlocks), dummy: dummy, tried: map[string]*tries{}}, nil
+	return &door{unlocks: make(chan struct{}, maxUnlocks), queue: make(chan struct{}, maxQueue), dummy: dummy, tried: map[string]*tries{}}, nil
 }
 
 // wait holds a sign-in up for as long as the failures before it ask for.
@@ -159,8 +163,16 @@ func (d *door) passed(handle string) {
 // open stretches a passphrase; at most maxUnlocks at a time.
 func (d *door) open(ctx context.Context, binding string, file []byte, pass crypto.Secret) ([]byte, error) {
 	select {
+	case d.queue <- struct{}{}:
+	default:
+		return nil, &Error{Kind: Limited, Op: "vault.SignIn", Code: "sign-in-busy", RetryAfter: 5 * time.Second,
+			Msg: "too many people are signing in at once", Hint: "try again in a few seconds"}
+	}
+	select {
 	case d.unlocks <- struct{}{}:
+		<-d.queue
 	case <-ctx.Done():
+		<-d.queue
 		return nil, ctx.Err()
 	}
 	defer func() { <-d.unlocks }()
@@ -214,7 +226,7 @@ func (v *Vault) unlockMember(ctx context.Context, mac string, pass crypto.Secret
 	if who != nil {
 		data, err := v.blob(ctx, who, blobPassphrase)
 		if err == nil {
-			data, err = v.unlock(who, blobPassphrase, data)
+			data, err = v.unlock(ctx, who, blobPassphrase, data)
 		}
 		if err != nil && KindOf(err) != CannotOpen && KindOf(err) != Gone {
 			return nil, "", err

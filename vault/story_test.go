@@ -86,7 +86,7 @@ func TestStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	cert, err := s.DestroyList(ctx, id)
-	if err != nil || cert.Contacts != 2 {
+	if err != nil || cert.Contacts == nil || *cert.Contacts != 2 {
 		t.Fatalf("got %+v %v", cert, err)
 	}
 	if _, err := s.List(ctx, id); vault.KindOf(err) != vault.Gone {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,8 +77,11 @@ type listState struct {
 	id       ListID
 	manifest *statement    // current; kind list or destroyed; guarded by Vault.mu
 	busy     chan struct{} // capacity 1: held by whoever changes the list's contents
-	damage   error         // set at start: the stored manifest is not the one vouched for
-	ended    bool          // with damage: the audit trail says that the list was destroyed
+
+	// Set at start if the stored manifest is not the one vouched for, and nil
+	// again once the list is destroyed; guarded by Vault.mu. What can be known
+	// of such a list is what the audit trail says.
+	damage *damage
 
 	ending      sync.Mutex   // held by whoever destroys the list
 	certificate *Certificate // of its destruction by this process; guarded by ending
@@ -140,6 +144,44 @@ func Open(ctx context.Context, c Config) (*Vault, error) {
 	return v, nil
 }
 
+// A damage is what the audit trail says of a list whose manifest is lost: the
+// authority to end it stands there, so it ends all the same.
+type damage struct {
+	err      error // what everybody is told
+	deadline time.Time
+	intent   string // the member who decided to destroy it
+	ended    bool   // it was destroyed
+}
+
+func (d *damage) learn(e audit.Entry) {
+	if e.Deadline != nil {
+		d.deadline = *e.Deadline
+	}
+	switch e.Act {
+	case audit.ListDestroyIntent:
+		d.intent = e.By
+	case audit.ListDestroy:
+		d.ended = true
+	}
+}
+
+// due reports whether a list has to be destroyed now, and by whose authority.
+// The caller holds mu.
+func (l *listState) due(now time.Time) (by string, due bool) {
+	switch {
+	case l.damage != nil && l.damage.ended, l.damage == nil && l.manifest.kind != kindList:
+		return "", false
+	case l.damage != nil && l.damage.intent != "":
+		return l.damage.intent, true
+	case l.damage != nil:
+		return audit.ByDeadline, !now.Before(l.damage.deadline)
+	}
+	if _, member, ok := strings.Cut(l.manifest.fact(factEnding), " "); ok {
+		return member, true
+	}
+	return audit.ByDeadline, !now.Before(deadlineOf(l.manifest))
+}
+
 // load reads and verifies what is stored, without changing anything.
 func (v *Vault) load(ctx context.Context) error {
 	const op = "vault.Open"
@@ -170,16 +212,16 @@ func (v *Vault) load(ctx context.Context) error {
 		return err
 	}
 	vouched := map[string]string{}
-	alive := map[string]bool{} // every list there ever was
+	known := map[string]*damage{} // of every list there ever was
 	report, err := audit.Verify(ctx, v.store, vkey, seenSize, func(_ int64, e audit.Entry) error {
 		for _, w := range e.Vouches {
 			vouched[w.Object] = w.SHA256
 		}
-		switch e.Act {
-		case audit.ListCreate:
-			alive[e.List] = true
-		case audit.ListDestroy:
-			alive[e.List] = false
+		if e.Act == audit.ListCreate {
+			known[e.List] = &damage{}
+		}
+		if k := known[e.List]; k != nil {
+			k.learn(e)
 		}
 		return nil
 	})
@@ -191,17 +233,17 @@ func (v *Vault) load(ctx context.Context) error {
 	}
 	for object, sum := range vouched {
 		s, err := parseStatement(stored[object])
-		isAlive, isList := alive[object]
+		list := known[object]
 		ok := err == nil && s.sum.String() == sum && s.object == object && s.vault == v.slots.VaultID().String()
 		switch {
 		case ok:
 			v.publish(s)
 		case stored[object] == nil && sum == "":
 			// ended and gone
-		case isList:
+		case list != nil:
 			// One damaged list must not take the others with it.
-			v.lists[ListID(object)] = &listState{id: ListID(object), busy: make(chan struct{}, 1), ended: !isAlive,
-				damage: damaged("list "+object+": the manifest", errors.New("not the one the audit trail vouches for"))}
+			list.err = damaged("list "+object+": the manifest", errors.New("not the one the audit trail vouches for"))
+			v.lists[ListID(object)] = &listState{id: ListID(object), busy: make(chan struct{}, 1), damage: list}
 			v.log.Error("a list cannot be opened: its manifest is not the one the audit trail vouches for", "list", object)
 		default:
 			return &Error{Kind: Untrusted, Op: op, Code: "statement", Params: map[string]string{"object": object},
@@ -253,7 +295,7 @@ func (v *Vault) publish(s *statement) {
 			l = &listState{id: ListID(s.object), busy: make(chan struct{}, 1)}
 			v.lists[l.id] = l
 		}
-		l.manifest = s
+		l.manifest, l.damage = s, nil
 		v.wakeKeeper()
 	}
 }

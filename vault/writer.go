@@ -202,9 +202,7 @@ func (w *writer) commit(acts []*act) []error {
 				continue
 			}
 			results[i] = failed
-			// An error that is not the act's own, or that says the disk is
-			// full, may have cost SQLite the whole transaction.
-			if err != failed || KindOf(err) == Unavailable {
+			if err != failed { // not the act's own: the transaction is lost
 				return err
 			}
 			if err := g.staged.Rollback(mark); err != nil {
@@ -276,10 +274,17 @@ func (w *writer) resolve(ctx context.Context) error {
 		return err
 	}
 	w.doubt = nil
-	if found {
-		return w.install(g)
+	if !found {
+		return nil
 	}
-	return nil
+	// Who asked for these acts was told that they failed, and does not
+	// overwrite the locks of what they replaced.
+	for _, s := range g.pending {
+		if before := w.v.statement(s.object); before != nil {
+			w.v.retireSoon(before, s)
+		}
+	}
+	return w.install(g)
 }
 
 // safely turns a panic in an act into its error, so that one act cannot take
@@ -287,7 +292,7 @@ func (w *writer) resolve(ctx context.Context) error {
 func safely(apply func(*actTx) error, t *actTx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in an act: %v", p)
+			err = fmt.Errorf("panic in an act: %T", p) // what it says may hold anything
 		}
 	}()
 	if err := apply(t); err != nil {

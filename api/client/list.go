@@ -23,6 +23,10 @@ type List struct {
 	Stewards  []string          `json:"stewards"`            // handles
 	May       []string          `json:"may"`                 // what the caller may do with it
 
+	// Damaged is "", or names what of the list cannot be opened; nothing but ID
+	// means anything then.
+	Damaged string `json:"damaged,omitempty"`
+
 	// DefaultDeadline says, in the answer to CreateList, that nobody asked for
 	// this deadline: it is policy's default.
 	DefaultDeadline bool `json:"default_deadline,omitempty"`

@@ -51,7 +51,7 @@ func mustOpen(t interface {
 // as anything of the lock is left, a second Clear by its id takes it away.
 func TestTornClear(t *testing.T) {
 	f, d := founded(t)
-	made, err := f.Create(1, 7)
+	made, err := f.Create(ID{}, 1, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestTornClear(t *testing.T) {
 // damaged or blank, is not used again, and goes with ClearDamaged.
 func TestTornCreate(t *testing.T) {
 	_, d := founded(t)
-	whole := lockBlock(firstLock, ID{1, 2, 3}, 7, agebox.NewLock())
+	whole := lockBlock(firstLock, ID{1, 2, 3}, ID{4}, 7, agebox.NewLock())
 	for n := 0; n < slotSize; n += 3 {
 		for _, front := range []bool{true, false} {
 			device := tear(bytes.Clone(d.device), whole[:], firstLock*slotSize, n, front)
@@ -104,7 +104,7 @@ func TestTornCreate(t *testing.T) {
 			if got := f.Damaged(); got != want || len(f.Slots()) != 0 {
 				t.Fatalf("torn at %d: got %d damaged, %d live, want %d, 0", n, got, len(f.Slots()), want)
 			}
-			if _, err := f.Create(2, 8); err != nil {
+			if _, err := f.Create(ID{}, 2, 8); err != nil {
 				t.Fatal(err)
 			}
 			if want == 1 && !bytes.Equal(td.device[firstLock*slotSize:(firstLock+1)*slotSize], torn[:]) {
@@ -219,7 +219,7 @@ func TestInterruptedWipe(t *testing.T) {
 	for _, sync := range []bool{true, false} {
 		for n := 1; n <= 40; n++ {
 			f, d := founded(t)
-			made, err := f.Create(3, 1)
+			made, err := f.Create(ID{}, 3, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -249,7 +249,7 @@ func TestInterruptedWipe(t *testing.T) {
 		}
 	}
 	f, d := founded(t)
-	if _, err := f.Create(3, 1); err != nil {
+	if _, err := f.Create(ID{}, 3, 1); err != nil {
 		t.Fatal(err)
 	}
 	order := &orderDisk{memDisk: d, seed: seed}
@@ -287,14 +287,14 @@ func TestFailedCreate(t *testing.T) {
 	} {
 		f, d := founded(t)
 		set(d)
-		if got, err := f.Create(3, 1); err == nil || got != nil {
+		if got, err := f.Create(ID{}, 3, 1); err == nil || got != nil {
 			t.Fatalf("got %v, %v, want an error alone", got, err)
 		}
 		if len(f.Slots()) != 0 || f.Damaged() != 3 {
 			t.Fatalf("got %d live and %d damaged, want 0 and 3", len(f.Slots()), f.Damaged())
 		}
 		before := bytes.Clone(d.cache[firstLock*slotSize : (firstLock+3)*slotSize])
-		if _, err := f.Create(3, 1); err != nil {
+		if _, err := f.Create(ID{}, 3, 1); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(before, d.cache[firstLock*slotSize:(firstLock+3)*slotSize]) {
@@ -311,7 +311,7 @@ func TestLostFlush(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.failSync = 1
-	if _, err := f.Create(1, 5); !errors.Is(err, errSync) {
+	if _, err := f.Create(ID{}, 1, 5); !errors.Is(err, errSync) {
 		t.Fatalf("got %v, want %v", err, errSync)
 	}
 	if err := f.Note(testTime, 5, true); err != nil {
@@ -357,7 +357,7 @@ func TestSyncedNoteIsKept(t *testing.T) {
 // making between the two steps of Lock.
 func TestMovedSlot(t *testing.T) {
 	f, d := founded(t)
-	made, err := f.Create(2, 1)
+	made, err := f.Create(ID{}, 2, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +373,7 @@ func TestMovedSlot(t *testing.T) {
 	if _, ok := f.Lock(made[0].ID); ok {
 		t.Error("a slot from another place was read")
 	}
-	copy(at(firstLock), lockBlock(firstLock, ID{7}, 1, agebox.NewLock())[:])
+	copy(at(firstLock), lockBlock(firstLock, ID{7}, ID{}, 1, agebox.NewLock())[:])
 	if _, ok := f.Lock(made[0].ID); ok {
 		t.Error("the lock of another id was given out")
 	}
@@ -383,7 +383,7 @@ func TestMovedSlot(t *testing.T) {
 func TestOneFlush(t *testing.T) {
 	f, d := founded(t)
 	d.syncs = 0
-	made, err := f.Create(20, 1)
+	made, err := f.Create(ID{}, 20, 1)
 	if err != nil || d.syncs != 1 {
 		t.Fatalf("Create: got %d flushes, %v, want 1", d.syncs, err)
 	}
@@ -406,7 +406,7 @@ func TestOneFlush(t *testing.T) {
 // a refused file is not written to.
 func FuzzOpen(f *testing.F) {
 	file, d := founded(f)
-	if _, err := file.Create(2, 1); err != nil {
+	if _, err := file.Create(ID{}, 2, 1); err != nil {
 		f.Fatal(err)
 	}
 	f.Add([]byte{})

@@ -39,6 +39,7 @@
 //	 6,7  blank
 //	  8-  "lock"               16  16  slot id
 //	                           32   8  log size when the lock was made, entries
+//	                           40  16  owner: UUID of the list it is for, or zero
 //	                           64  32  the lock
 //	                          464  16  slot id again
 //

@@ -89,6 +89,7 @@ type File struct {
 type entry struct {
 	index   int64
 	logSize int64
+	owner   ID
 	cleared bool // Clear was called: dead for this process though perhaps not yet on the device
 }
 
@@ -224,7 +225,7 @@ func (f *File) scan() error {
 			case b.isBlank():
 				f.free = append(f.free, i)
 			case b.soundLock(i) && f.locks[id] == nil:
-				f.locks[id] = &entry{index: i, logSize: b.logSize()}
+				f.locks[id] = &entry{index: i, logSize: b.logSize(), owner: b.owner()}
 			default:
 				f.damaged[i] = [2]ID{id, b.secondID()}
 			}

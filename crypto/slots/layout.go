@@ -30,6 +30,7 @@ const (
 
 	contentAt = 16
 	sizeAt    = 32 // log size, in locks; vault id in the header
+	ownerAt   = 40 // whose lock it is
 	secretAt  = 64
 	secondAt  = 464 // second copy of a lock's id
 	sumAt     = 480
@@ -149,10 +150,11 @@ func (b *block) seen() seen {
 	}
 }
 
-func lockBlock(index int64, id ID, logSize int64, l agebox.Lock) *block {
+func lockBlock(index int64, id, owner ID, logSize int64, l agebox.Lock) *block {
 	b := newBlock(lockKind)
 	copy(b[contentAt:], id[:])
 	binary.BigEndian.PutUint64(b[sizeAt:], uint64(logSize))
+	copy(b[ownerAt:], owner[:])
 	copy(b[secretAt:], l[:])
 	copy(b[secondAt:], id[:])
 	b.seal(index)
@@ -160,6 +162,7 @@ func lockBlock(index int64, id ID, logSize int64, l agebox.Lock) *block {
 }
 
 func (b *block) id() ID         { return ID(b[contentAt : contentAt+16]) }
+func (b *block) owner() ID      { return ID(b[ownerAt : ownerAt+16]) }
 func (b *block) secondID() ID   { return ID(b[secondAt : secondAt+16]) }
 func (b *block) logSize() int64 { return int64(binary.BigEndian.Uint64(b[sizeAt:])) }
 func (b *block) wipe()          { clear(b[:]) }

@@ -15,10 +15,12 @@ type Slot struct {
 	Lock agebox.Lock
 }
 
-// Born says when a lock was made: LogSize is the number of log entries there were.
+// Born says when a lock was made, and for what: LogSize is the number of log
+// entries there were, Owner the list, or zero.
 type Born struct {
 	ID      ID
 	LogSize int64
+	Owner   ID
 }
 
 func newSlots(n int) []Slot {
@@ -32,10 +34,12 @@ func newSlots(n int) []Slot {
 
 var errCount = errors.New("create locks: negative number or log size")
 
-// Create makes n locks and returns when all are on the device, with one flush.
+// Create makes n locks for owner, the UUID of a list or zero, and returns when all
+// are on the device, with one flush. The owner lets a list be ended by its id, when
+// what names its locks is damaged.
 // logSize is the number of entries the log has now. Only slots are used that this
 // process saw blank, so no lock is ever overwritten by another.
-func (f *File) Create(n int, logSize int64) ([]Slot, error) {
+func (f *File) Create(owner ID, n int, logSize int64) ([]Slot, error) {
 	if n < 0 || logSize < 0 {
 		return nil, errCount
 	}
@@ -56,7 +60,7 @@ func (f *File) Create(n int, logSize int64) ([]Slot, error) {
 	f.free = f.free[:len(f.free)-n]
 	slices.Reverse(at)
 
-	err := f.writeLocks(at, made, logSize)
+	err := f.writeLocks(at, made, owner, logSize)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -69,14 +73,14 @@ func (f *File) Create(n int, logSize int64) ([]Slot, error) {
 		return nil, err
 	}
 	for i, s := range made {
-		f.locks[s.ID] = &entry{index: at[i], logSize: logSize}
+		f.locks[s.ID] = &entry{index: at[i], logSize: logSize, owner: owner}
 	}
 	return made, nil
 }
 
-func (f *File) writeLocks(at []int64, made []Slot, logSize int64) error {
+func (f *File) writeLocks(at []int64, made []Slot, owner ID, logSize int64) error {
 	for i, s := range made {
-		if err := f.writeSlot(at[i], lockBlock(at[i], s.ID, logSize, s.Lock)); err != nil {
+		if err := f.writeSlot(at[i], lockBlock(at[i], s.ID, owner, logSize, s.Lock)); err != nil {
 			return err
 		}
 	}
@@ -207,7 +211,7 @@ func (f *File) Slots() []Born {
 	}
 	live := make([]place, 0, len(f.locks))
 	for id, e := range f.locks {
-		live = append(live, place{Born{id, e.logSize}, e.index})
+		live = append(live, place{Born{id, e.logSize, e.owner}, e.index})
 	}
 	slices.SortFunc(live, func(a, b place) int { return cmp.Compare(a.index, b.index) })
 	born := make([]Born, len(live))

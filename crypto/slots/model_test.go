@@ -105,7 +105,7 @@ func TestModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"create": func(t *rapid.T) {
 				n := rapid.IntRange(0, 5).Draw(t, "n")
-				made, err := f.Create(n, m.ceiling.logSize)
+				made, err := f.Create(ID{}, n, m.ceiling.logSize)
 				if err == nil && len(made) != n {
 					t.Fatalf("got %d locks, want %d", len(made), n)
 				}

@@ -58,7 +58,7 @@ func found(t testing.TB, dir string) *slots.File {
 
 func create(t testing.TB, f *slots.File, n int, logSize int64) []slots.Slot {
 	t.Helper()
-	made, err := f.Create(n, logSize)
+	made, err := f.Create(slots.ID{}, n, logSize)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestFoundAndReopen(t *testing.T) {
 	if _, ok := f.Lock(made[0].ID); ok || f.LogKey() != nil {
 		t.Error("a closed file gives keys")
 	}
-	if _, err := f.Create(1, 0); !errors.Is(err, slots.ErrClosed) {
+	if _, err := f.Create(slots.ID{}, 1, 0); !errors.Is(err, slots.ErrClosed) {
 		t.Errorf("Create after Close: got %v, want ErrClosed", err)
 	}
 
@@ -351,7 +351,7 @@ func TestConcurrent(t *testing.T) {
 		go func() {
 			defer writers.Done()
 			for i := range 20 {
-				made, err := f.Create(3, int64(i))
+				made, err := f.Create(slots.ID{}, 3, int64(i))
 				if err != nil {
 					t.Error(err)
 					return
@@ -460,7 +460,7 @@ func BenchmarkLock(b *testing.B) {
 func BenchmarkCreateClear(b *testing.B) {
 	f := found(b, dataDir(b))
 	for b.Loop() {
-		made, err := f.Create(10, 0)
+		made, err := f.Create(slots.ID{}, 10, 0)
 		if err != nil {
 			b.Fatal(err)
 		}

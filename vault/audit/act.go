@@ -20,6 +20,7 @@ const (
 	ListShorten       Act = "list.shorten"        // the deadline was moved to the earlier Deadline
 	ListRead          Act = "list.read"           // Fields of Count contacts were read; committed before the first row leaves
 	ListImport        Act = "list.import"         // an import ended and stored Count contacts; Subject is the batch
+	ListPreview       Act = "list.preview"        // a sheet of Count rows was compared with the list, and nothing kept
 	ListDestroyIntent Act = "list.destroy.intent" // destruction was decided and the list is closed to everybody; its locks are still to be overwritten
 	ListDestroy       Act = "list.destroy"        // locks were overwritten and rows deleted; By is "deadline" when the deadline did it
 
@@ -34,7 +35,7 @@ func (a Act) Valid() bool {
 	switch a {
 	case VaultSetup, VaultPurge, ClockAccepted, TamperFound,
 		SessionOpen, SessionClose, MemberPassphrase,
-		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListDestroyIntent, ListDestroy,
+		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListPreview, ListDestroyIntent, ListDestroy,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
 		return true
 	}

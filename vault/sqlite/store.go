@@ -87,7 +87,11 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 		db.SetMaxIdleConns(pool.conns)
 		*pool.db = db
 	}
-	if err := s.migrate(ctx); err != nil {
+	err = s.migrate(ctx)
+	if err == nil {
+		err = s.checkSchema(ctx)
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -186,14 +190,16 @@ func (s *Store) Close() error {
 // Reclaim implements vault.Store. Pages go back in steps of reclaimPages so
 // that no commit waits for long.
 func (s *Store) Reclaim(ctx context.Context) (done bool, err error) {
-	for {
+	for before := -1; ; {
 		var free int
 		if err := s.write.QueryRowContext(ctx, `PRAGMA freelist_count`).Scan(&free); err != nil {
 			return false, fault("read the database", err)
 		}
-		if free == 0 {
+		// A file that was rewritten without auto_vacuum gives no page back.
+		if free == 0 || free == before {
 			break
 		}
+		before = free
 		// incremental_vacuum frees a page with each row it steps over.
 		rows, err := s.write.QueryContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, reclaimPages))
 		if err != nil {

@@ -96,14 +96,14 @@ func (x *tx) PutBlob(object, name string, sum vault.Hash, data []byte) error {
 // whole freed pages; this covers what is left of a page that stays in use.
 
 func (x *tx) DeleteBlob(object, name string) error {
-	if err := x.exec(`UPDATE blob SET data = zeroblob(size) WHERE object = ? AND name = ?`, object, name); err != nil {
+	if err := x.exec(`UPDATE blob SET data = zeroblob(length(data)) WHERE object = ? AND name = ?`, object, name); err != nil {
 		return err
 	}
 	return x.exec(`DELETE FROM blob WHERE object = ? AND name = ?`, object, name)
 }
 
 func (x *tx) DeleteBlobs(object string) error {
-	if err := x.exec(`UPDATE blob SET data = zeroblob(size) WHERE object = ?`, object); err != nil {
+	if err := x.exec(`UPDATE blob SET data = zeroblob(length(data)) WHERE object = ?`, object); err != nil {
 		return err
 	}
 	return x.exec(`DELETE FROM blob WHERE object = ?`, object)
@@ -116,7 +116,7 @@ func (x *tx) PutColumn(list string, segment int64, name string, sum vault.Hash, 
 }
 
 func (x *tx) DeleteColumn(list string, segment int64, name string) error {
-	if err := x.exec(`UPDATE segment_column SET data = zeroblob(size)
+	if err := x.exec(`UPDATE segment_column SET data = zeroblob(length(data))
 		WHERE list = ? AND segment = ? AND name = ?`, list, segment, name); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (x *tx) DeleteColumn(list string, segment int64, name string) error {
 }
 
 func (x *tx) DeleteSegment(list string, segment int64) error {
-	if err := x.exec(`UPDATE segment_column SET data = zeroblob(size) WHERE list = ? AND segment = ?`, list, segment); err != nil {
+	if err := x.exec(`UPDATE segment_column SET data = zeroblob(length(data)) WHERE list = ? AND segment = ?`, list, segment); err != nil {
 		return err
 	}
 	return x.exec(`DELETE FROM segment_column WHERE list = ? AND segment = ?`, list, segment)
