@@ -182,11 +182,13 @@ func (u *upload) cause(err error) error {
 func writeReport(c echo.Context, r *vault.ImportReport) error {
 	out := newStream(c, echo.MIMEApplicationJSON)
 	out.buf = append(out.buf, '{')
-	if r.Batch != "" {
-		out.buf = append(out.buf, `"batch":`...)
+	out.buf = append(out.buf, `"batch":`...)
+	if r.Batch == "" { // a preview
+		out.buf = append(out.buf, `null`...)
+	} else {
 		out.buf = client.AppendJSON(out.buf, string(r.Batch))
-		out.buf = append(out.buf, ',')
 	}
+	out.buf = append(out.buf, ',')
 	for _, n := range []struct {
 		name  string
 		count int

@@ -79,7 +79,7 @@ func TestRefusals(t *testing.T) {
 
 		{"unknown format", "GET", at + "/contacts?format=xlsx", "", nil, 422, "invalid", "format", 2},
 		{"field outside", "GET", at + "/contacts?fields=name,city", "", nil, 403, "forbidden", "", 3},
-		{"unknown contact", "DELETE", at + "/contacts/" + absent, "", nil, 404, "not-found", "", 4},
+		{"unknown contact", "PATCH", at + "/contacts/" + absent, `{"values":{"name":"Eva"}}`, nil, 404, "not-found", "no-such-contact", 4},
 		{"no contact id", "PATCH", at + "/contacts/Quillfeather", `{}`, nil, 404, "not-found", "no-such-contact", 4},
 		{"bad email", "POST", at + "/contacts", `{"values":{"name":"Ana Quillfeather","email":"at the quillfeather"}}`, nil, 422, "invalid", "", 2},
 		{"bad phone", "PATCH", at + "/contacts/" + string(contact), `{"values":{"phone":"555-0147"}}`, nil, 422, "invalid", "", 2},

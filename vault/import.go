@@ -122,7 +122,7 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 
 func (o *ImportOptions) consent(op string, column bool) (sheet.Consent, error) {
 	if o.ConsentText != "" {
-		if err := checkText(op, "consent text", o.ConsentText); err != nil {
+		if err := checkProse(op, "consent text", o.ConsentText); err != nil {
 			return 0, err
 		}
 	}
@@ -399,6 +399,7 @@ func (im *importing) take(row *sheet.Row) (bool, meta) {
 	rep := im.report
 	rep.Rows++
 	if row.Refusal != sheet.None {
+		im.note(row) // what was wrong with the cells says how to mend the row
 		rep.Refused++
 		rep.Refusals = append(rep.Refusals, RowNote{row.Line, row.Refusal})
 		return false, meta{}

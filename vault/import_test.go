@@ -30,7 +30,7 @@ type person struct {
 // compared with everybody.
 type model struct {
 	people []person
-	erased map[string]bool // addresses, and addresses with names
+	erased map[string]bool // addresses; with each word of a name; with "" for no name
 
 	// Merging can fill two contacts up until both could be meant by a row.
 	// Which of them is, is not promised.
@@ -71,8 +71,19 @@ func (m *model) take(p person) string {
 		}
 		return "merged"
 	}
+	words := strings.Fields(sheet.NameKey(p.values[0]))
 	for _, by := range []int{1, 2} {
-		if a := p.values[by]; a != "" && (m.erased[a] || m.erased[a+" "+sheet.NameKey(p.values[0])]) {
+		a := p.values[by]
+		if a == "" {
+			continue
+		}
+		common := 0
+		for _, w := range words {
+			if m.erased[a+" "+w] {
+				common++
+			}
+		}
+		if m.erased[a] || len(words) == 0 && m.erased[a+" "] || len(words) > 0 && (common >= 2 || common == len(words)) {
 			return "refused"
 		}
 	}
@@ -87,9 +98,17 @@ func (m *model) erase(by int, address string) (n int) {
 		}
 		n++
 		m.erased[address] = true
+		words := strings.Fields(sheet.NameKey(p.values[0]))
 		for _, f := range []int{1, 2} {
-			if p.values[f] != "" {
-				m.erased[p.values[f]+" "+sheet.NameKey(p.values[0])] = true
+			if p.values[f] == "" {
+				continue
+			}
+			for _, w := range words {
+				m.erased[p.values[f]+" "+w] = true
+			}
+			m.erased[p.values[f]+" "] = true
+			if len(words) == 0 {
+				m.erased[p.values[f]] = true
 			}
 		}
 		return true
@@ -363,7 +382,7 @@ func TestImportRules(t *testing.T) {
 		{"too large a cell", "name,email\n\"" + strings.Repeat("a", 3<<20), vault.ImportOptions{}, vault.TooLarge, "sheet-record-too-long"},
 		{"yes without the words", "name,email\n", vault.ImportOptions{Shareable: "yes"}, vault.Invalid, "consent-text"},
 		{"consent of another kind", "name,email\n", vault.ImportOptions{Shareable: "maybe"}, vault.Invalid, "shareable"},
-		{"words with line breaks", "name,email\n", vault.ImportOptions{ConsentText: "a\nb"}, vault.Invalid, "text"},
+		{"words with line breaks", "name,email\n", vault.ImportOptions{ConsentText: "a\x00b"}, vault.Invalid, "text"},
 	} {
 		for _, tt.o.Preview = range []bool{true, false} {
 			rep, err := s.Import(ctx, id, strings.NewReader(tt.text), tt.o)

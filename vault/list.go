@@ -311,10 +311,19 @@ func (s *Session) CreateList(ctx context.Context, n NewList) (*List, error) {
 	return s.describeNow(ctx, ListID(d.object))
 }
 
+// checkTitle refuses a title that would be taken for an id.
+func checkTitle(op, title string) error {
+	if ValidID(title) {
+		return &Error{Kind: Invalid, Op: op, Code: "title-id", Fields: []FieldError{{"title", "looks like an id"}},
+			Msg: "a title that looks like an id would be taken for one", Hint: "give the list a name that people know it by"}
+	}
+	return checkText(op, "title", title)
+}
+
 // check validates what was asked for and returns the fields, questions
 // included, and the deadline.
 func (n *NewList) check(op string, now time.Time) ([]sheet.Field, time.Time, error) {
-	if err := checkText(op, "title", n.Title); err != nil {
+	if err := checkTitle(op, n.Title); err != nil {
 		return nil, time.Time{}, err
 	}
 	if strings.TrimSpace(n.Purpose) == "" {
@@ -379,8 +388,13 @@ func (n *NewList) deadline(op string, now time.Time) (time.Time, error) {
 	if at.Sub(now) > MaxLife {
 		return at, errDeadlinePolicy(op)
 	}
-	// Whole seconds, rounded up: a list of two seconds lives for two.
-	return at.Add(time.Second - 1).UTC().Truncate(time.Second), nil
+	// Whole seconds, and not later than asked for, unless that would take more
+	// than half of a list's seconds.
+	cut := at.UTC().Truncate(time.Second)
+	if cut.Sub(now) < at.Sub(now)/2 || !cut.After(now) {
+		cut = cut.Add(time.Second)
+	}
+	return cut, nil
 }
 
 func errDeadlinePolicy(op string) error {

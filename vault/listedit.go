@@ -91,7 +91,7 @@ func (e *ListEdit) check(op string) error {
 		return invalid("one-at-a-time", "add or drop one field at a time")
 	}
 	if e.Title != nil {
-		if err := checkText(op, "title", *e.Title); err != nil {
+		if err := checkTitle(op, *e.Title); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"slices"
+	"strings"
 
 	"github.com/rallyvault/rallyvault/crypto/agebox"
 	"github.com/rallyvault/rallyvault/vault/sheet"
@@ -51,28 +52,52 @@ func (s *Session) tombstones(ctx context.Context, m *statement) (*tombstones, er
 	return t, nil
 }
 
-func (t *tombstones) tag(kind, address, name string) (tag [tombstoneSize]byte) {
+func (t *tombstones) tag(kind, address, word string) (tag [tombstoneSize]byte) {
 	m := hmac.New(sha256.New, t.key)
-	m.Write([]byte(kind + "\n" + address + "\n"))
-	m.Write(sheet.AppendNameKey(nil, name))
+	m.Write([]byte(kind + "\n" + address + "\n" + word))
 	copy(tag[:], m.Sum(nil))
 	return tag
 }
 
-// bury remembers a contact. Somebody erased by an address, which by names,
-// asked for it to be forgotten whoever uses it. Any other is shared perhaps
-// with others of the household, who stay; by is "" for somebody erased by id.
+// Kinds of tags. A word is a part of a name, as names are compared.
+const (
+	tagWord     = "address and word"
+	tagOnlyWord = "address and only word"
+	tagNameless = "address without a name"
+	tagAnybody  = "address of anybody"
+)
+
+// bury remembers a contact. It is met again in a row with one of its addresses
+// whose name has two of its words, or no other words, or none at all: "José
+// Ángel Peña" in "PEÑA José" and "Jose". Others of the household who share an
+// address and a family name are not met, except by the address that somebody
+// was erased by, which by names: they asked for it to be forgotten, whoever
+// uses it. by is "" for somebody erased by id.
 func (t *tombstones) bury(value func(sheet.Field) string, by sheet.Field) {
-	name := wholeName(value)
+	words := nameWords(value)
 	for _, f := range []sheet.Field{sheet.Email, sheet.Phone} {
-		if value(f) == "" {
+		address := value(f)
+		if address == "" {
 			continue
 		}
-		t.tags[t.tag(string(f)+" and name", value(f), name)] = true
-		if f == by {
-			t.tags[t.tag(string(f), value(f), "")] = true
+		for _, w := range words {
+			t.tags[t.tag(tagWord, address, w)] = true
+		}
+		if len(words) == 1 {
+			t.tags[t.tag(tagOnlyWord, address, words[0])] = true
+		}
+		t.tags[t.tag(tagNameless, address, "")] = true
+		if f == by || len(words) == 0 {
+			t.tags[t.tag(tagAnybody, address, "")] = true
 		}
 	}
+}
+
+// nameWords are the parts of a contact's name, as names are compared.
+func nameWords(value func(sheet.Field) string) []string {
+	words := strings.Fields(sheet.NameKey(wholeName(value)))
+	slices.Sort(words)
+	return slices.Compact(words)
 }
 
 // holds reports whether a contact was erased before.
@@ -80,13 +105,32 @@ func (t *tombstones) holds(value func(sheet.Field) string) bool {
 	if len(t.tags) == 0 {
 		return false
 	}
-	name := wholeName(value)
+	words := nameWords(value)
 	for _, f := range []sheet.Field{sheet.Email, sheet.Phone} {
-		if a := value(f); a != "" && (t.tags[t.tag(string(f), a, "")] || t.tags[t.tag(string(f)+" and name", a, name)]) {
+		if address := value(f); address != "" && t.meets(address, words) {
 			return true
 		}
 	}
 	return false
+}
+
+func (t *tombstones) meets(address string, words []string) bool {
+	if t.tags[t.tag(tagAnybody, address, "")] {
+		return true
+	}
+	if len(words) == 0 {
+		return t.tags[t.tag(tagNameless, address, "")]
+	}
+	common := 0
+	for _, w := range words {
+		if t.tags[t.tag(tagOnlyWord, address, w)] {
+			return true
+		}
+		if t.tags[t.tag(tagWord, address, w)] {
+			common++
+		}
+	}
+	return common >= 2 || common == len(words)
 }
 
 // setTombstones seals t into the list.

@@ -19,7 +19,7 @@ const ProblemType = "application/problem+json"
 type Problem struct {
 	Type     string             `json:"type"`               // "/problems/" and the kind's word, stable
 	Title    string             `json:"title"`              // the kind in words
-	Status   int                `json:"status"`             // of the HTTP response; 0 for one that no server sent
+	Status   int                `json:"status,omitempty"`   // of the HTTP response; 0 for one that no server sent
 	Detail   string             `json:"detail,omitempty"`   // this refusal in a sentence
 	Instance string             `json:"instance,omitempty"` // "urn:uuid:" and the request's id, as in the server's log
 	Code     string             `json:"code,omitempty"`     // a stable word for this refusal, for programs and translations

@@ -123,15 +123,18 @@ func (p *Pages) PostSetup(c echo.Context) error {
 }
 
 func (p *Pages) found(c echo.Context, page setupPage, passphrase string) error {
-	signing, err := sharing.NewSigning(page.Organisation, p.now())
-	if err != nil {
-		return err
-	}
-	defer signing.Private.Wipe()
 	secret := crypto.NewSecret([]byte(passphrase))
 	defer secret.Wipe()
-	return p.vault.Found(c.Request().Context(), vault.Founding{Organisation: page.Organisation, Handle: page.Handle,
-		Passphrase: secret, Recovery: "none", Silence: "off", Signing: signing})
+	f := vault.Founding{Organisation: page.Organisation, Handle: page.Handle, Passphrase: secret, Recovery: "none", Silence: "off"}
+	if err := f.Check(); err != nil {
+		return err
+	}
+	var err error
+	if f.Signing, err = sharing.NewSigning(page.Organisation, p.now()); err != nil {
+		return err
+	}
+	defer f.Signing.Private.Wipe()
+	return p.vault.Found(c.Request().Context(), f)
 }
 
 // check refuses what only the form can know, and what would otherwise be found

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -122,10 +123,15 @@ func (p *program) resolve(ctx context.Context, v string) (string, error) {
 			return "", fileError(v[1:], err)
 		}
 	default:
-		return v, nil
+		b = []byte(v)
 	}
-	b = bytes.TrimSuffix(b, []byte("\n"))
-	b = bytes.TrimSuffix(b, []byte("\r"))
+	if len(b) != len(v) || string(b) != v {
+		b = bytes.TrimSuffix(b, []byte("\n"))
+		b = bytes.TrimSuffix(b, []byte("\r"))
+	}
+	if !utf8.Valid(b) {
+		return "", usageHint("save the file as UTF-8, or set the terminal to it", "a value is not UTF-8 text")
+	}
 	return string(b), nil
 }
 

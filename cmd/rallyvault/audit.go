@@ -161,8 +161,8 @@ func faulty(err error) error {
 	case errors.As(err, &known), errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, audit.ErrNotExport):
-		return &vault.Error{Kind: vault.Invalid, Code: "not-an-export", Msg: "the file is not an audit export",
-			Hint: "rallyvault audit export writes one"}
+		return &vault.Error{Kind: vault.Untrusted, Code: "not-an-export", Msg: "the file does not begin as an audit export does",
+			Hint: "rallyvault audit export writes one", Err: &faultError{0, "the first line is not that of an audit export"}}
 	}
 	return &vault.Error{Kind: vault.Invalid, Code: "file", Msg: "the audit export cannot be read to its end", Err: err}
 }

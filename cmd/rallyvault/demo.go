@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -150,7 +151,11 @@ func (d *demoRun) start(ctx context.Context, found bool) (err error) {
 			return err
 		}
 	}
-	if d.door, err = openDoor(d.cfg, d.house, log); err != nil {
+	ln, err := net.Listen("tcp", d.cfg.Listen)
+	if err != nil {
+		return listenError(d.cfg.Listen, err)
+	}
+	if d.door, err = openDoor(d.cfg, ln, d.house, log); err != nil {
 		return err
 	}
 	d.client, err = client.New(d.door.url)

@@ -49,6 +49,9 @@ func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) 
 	if h.dir, err = lockDir(c.Data); err != nil {
 		return nil, err
 	}
+	if err := slotsBelong(c); err != nil {
+		return nil, err
+	}
 	if h.slots, err = slots.Open(c.locks()); err != nil {
 		return nil, slotsError(c.locks(), err)
 	}
@@ -60,6 +63,21 @@ func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) 
 		return nil, err
 	}
 	return h, nil
+}
+
+// slotsBelong refuses a directory that has a database and no slot file: it was
+// made with another --locks. Opening the slot file would make a blank one, which
+// would look as if the locks were lost.
+func slotsBelong(c Config) error {
+	fi, err := os.Stat(filepath.Join(c.Data, sqlite.FileName))
+	if err != nil || fi.Size() == 0 {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(c.locks(), slots.Name)); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return &vault.Error{Kind: vault.CannotOpen, Op: "house", Code: "slots-missing", Msg: "the database belongs to a slot file that is not here",
+		Hint: "give its directory with --locks, or put the slot file back; nothing was changed"}
 }
 
 // found sets the vault up, with a new OpenPGP certificate for the group.

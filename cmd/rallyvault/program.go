@@ -49,6 +49,7 @@ func (p *program) root() *cobra.Command {
 		later("report"), later("partner"), later("export"), later("intake"), later("certificate"), later("hold"),
 		later("backup"), later("restore"), later("recover"), later("renew"), later("lockdown"), later("shutdown"),
 	)
+	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "answer with exactly one JSON value on stdout")
 	root.SetGlobalNormalizationFunc(dashes)
 	root.SilenceErrors, root.SilenceUsage = true, true
@@ -71,6 +72,23 @@ func (p *program) root() *cobra.Command {
 	})
 	return root
 }
+
+// exitCodes is what help exit-codes says.
+const exitCodes = `what a command's exit status means
+
+   0  done
+   1  internal error
+   2  bad input or usage, or not in this version
+   3  not signed in, or not allowed
+   4  no such thing, or not yours: the same answer
+   5  conflict: taken, running already, changed meanwhile
+   6  waits for a second person
+   7  cannot be opened: wrong passphrase, wrong key, damaged
+   8  too large or too many
+   9  unavailable: no server, busy, disk full, clock behind, stopping
+  10  the audit trail does not verify
+  11  gone: destroyed, or shut down
+ 130  interrupted`
 
 // help answers on stdout, since it was asked for; with --json as a JSON value.
 func (p *program) help(c *cobra.Command, _ []string) {

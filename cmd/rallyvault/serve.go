@@ -65,6 +65,13 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 	hardenService()
 	debug.SetMemoryLimit(memoryLimit)
 	log := slog.New(slog.NewTextHandler(p.stderr, nil))
+	// The port is taken before a data directory is made, and answers nobody
+	// before the vault has caught up with its deadlines.
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return listenError(cfg.Listen, err)
+	}
+	defer ln.Close()
 	h, err := openHouse(ctx, cfg, log, p.workFactor)
 	if err != nil {
 		return err
@@ -75,7 +82,7 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 		}
 	}()
 	p.caveats(h)
-	d, err := openDoor(cfg, h, log)
+	d, err := openDoor(cfg, ln, h, log)
 	if err != nil {
 		return err
 	}
@@ -117,9 +124,9 @@ type door struct {
 	failed chan error // receives when serving ends by itself
 }
 
-// openDoor listens and serves. The vault has caught up with its deadlines by
-// then: openHouse does not return before.
-func openDoor(cfg Config, h *house, log *slog.Logger) (*door, error) {
+// openDoor serves on ln. The vault has caught up with its deadlines by then:
+// openHouse does not return before.
+func openDoor(cfg Config, ln net.Listener, h *house, log *slog.Logger) (*door, error) {
 	host, _, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
 		return nil, usage("--listen takes an address such as 127.0.0.1:8440")
@@ -129,10 +136,6 @@ func openDoor(cfg Config, h *house, log *slog.Logger) (*door, error) {
 		if ac.PublicURL, err = url.Parse(cfg.PublicURL); err != nil {
 			return nil, usage("--public-url takes an address such as https://vault.example.org")
 		}
-	}
-	ln, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, listenError(cfg.Listen, err)
 	}
 	d := &door{url: "http://" + ln.Addr().String(), server: api.New(ac), failed: make(chan error, 1)}
 	d.http = d.server.HTTP()

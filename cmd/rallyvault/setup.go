@@ -66,6 +66,9 @@ func (p *program) setup(ctx context.Context, cfg Config, f vault.Founding) (err 
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	if err := f.Check(); err != nil {
+		return err
+	}
 	h, err := openHouse(ctx, cfg, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), p.workFactor)
 	if err != nil {
 		return err

@@ -56,6 +56,9 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 		return nil, fault("open the database", err)
 	}
 	info, err := f.Stat()
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = f.Chmod(0o600) // a copy that was put back, perhaps
+	}
 	f.Close()
 	if err != nil {
 		return nil, fault("open the database", err)
