@@ -204,7 +204,7 @@ func BenchmarkFindByGrep(b *testing.B) {
 	m := newMachine(b)
 	m.benchFile(b)
 	for b.Loop() {
-		m.shell(b, `LC_ALL=C.UTF-8 grep -i aditi.estrada1f@s3.example.org sheet.csv >/dev/null`)
+		m.shell(b, `LC_ALL=C.UTF-8 grep -i aditi.estrada1f@s3.example.org sheet.csv | cat >/dev/null`)
 	}
 }
 
