@@ -145,7 +145,10 @@ func (s *Session) fill(ctx context.Context, e *edit, hit *place, fields []sheet.
 		}
 	}
 	if filled == nil {
-		return id, true, s.recordFound(ctx, e.d.base, 1)
+		if err := s.recordFound(ctx, e.d.base, 1); err != nil {
+			return "", false, err
+		}
+		return id, true, nil
 	}
 	if err := e.replace(*hit.segment, t); err != nil {
 		return "", false, err

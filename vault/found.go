@@ -146,7 +146,11 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 			return err
 		}
 		if v.statement(v.slots.VaultID().String()) != nil {
-			return v.finishFounding()
+			if err := v.finishFounding(); err != nil {
+				return err
+			}
+			return &Error{Kind: Conflict, Op: op, Code: "set-up-already", Msg: "the vault was set up by the try before this one",
+				Hint: "sign in with the handle and the passphrase that were given then"}
 		}
 	}
 

@@ -106,7 +106,10 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 		return nil, err
 	}
 	if im.report.Stored == 0 && len(im.fills) == 0 || o.Preview {
-		return im.report, im.recordOnly(ctx)
+		if err := im.recordOnly(ctx); err != nil {
+			return nil, err
+		}
+		return im.report, nil
 	}
 	if err := im.finish(ctx, o); err != nil {
 		im.discard()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -133,7 +132,9 @@ func (s *Session) openAsSteward(id ListID) (*listState, *statement, error) {
 // listKey opens a list's L for this request.
 func (s *Session) listKey(ctx context.Context, m *statement) (*agebox.Identity, error) {
 	epoch := m.int(factEpoch)
-	return s.key(fmt.Sprintf("L %s %d", m.object, epoch), func() (*agebox.Identity, error) {
+	// By the blob it is opened from: a field that was dropped and added again
+	// has another key of the same name.
+	return s.key(m.blobs[wrapName(epoch, keyL, string(s.member))].sum.String(), func() (*agebox.Identity, error) {
 		return s.v.openKey(ctx, m, wrapName(epoch, keyL, string(s.member)), m.wrapBinding(epoch, keyL, string(s.member)), s.m)
 	})
 }
@@ -145,7 +146,7 @@ func (s *Session) fieldKey(ctx context.Context, m *statement, field string) (*ag
 		return nil, err
 	}
 	epoch := m.fieldEpoch()
-	return s.key(fmt.Sprintf("F %s %d %s", m.object, epoch, field), func() (*agebox.Identity, error) {
+	return s.key(m.blobs[keyName(epoch, field)].sum.String(), func() (*agebox.Identity, error) {
 		return s.v.openKey(ctx, m, keyName(epoch, field), m.keyBinding(epoch, field), l)
 	})
 }

@@ -168,6 +168,22 @@ func (s *Session) newReader(ctx context.Context, m *statement, names []string) (
 	return r, err
 }
 
+// move goes on with a newer manifest of the same list.
+func (r *reader) move(ctx context.Context, m *statement) error {
+	if m == r.m {
+		return nil
+	}
+	for i, name := range r.names {
+		k, err := r.s.fieldKey(ctx, m, name)
+		if err != nil {
+			return err
+		}
+		r.keys[i] = k
+	}
+	r.m = m
+	return nil
+}
+
 // Close forgets what was opened.
 func (r *reader) Close() {
 	r.codec.Close()
@@ -364,7 +380,10 @@ func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 				return errFieldGone // rather than empty values from here on
 			}
 		}
-		r.r.m, out = m, nil
+		if err := r.r.move(ctx, m); err != nil {
+			return err
+		}
+		out = nil
 		i, ok := m.segmentIndex(r.m.segments[r.next].id)
 		if !ok && m.fact(factNextSegment) != r.m.fact(factNextSegment) {
 			return errChanged // an import has written it anew elsewhere

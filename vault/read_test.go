@@ -2,12 +2,15 @@ package vault_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -214,4 +217,244 @@ func TestNoCopyOfWhatWasErased(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestFieldDroppedWhileReading: who reads a field that is dropped is told so,
+// instead of being given empty values from there on. A reading of other fields
+// goes on.
+func TestFieldDroppedWhileReading(t *testing.T) {
+	ctx := t.Context()
+	h := vaulttest.New(t)
+	s := h.SignIn()
+	id := h.List(s, "t")
+	const n = vault.MaxSegmentRows + 10
+	if _, err := s.Import(ctx, id, strings.NewReader(sheetOf(n, 0)), vault.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	begin := func(fields ...string) *vault.Reading {
+		r, err := s.ReadContacts(ctx, id, vault.ReadOptions{Fields: fields})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(r.Close)
+		if page, err := r.Next(ctx); err != nil || len(page) != vault.MaxSegmentRows || page[0].Values[0] != "Ana Prueba 0" {
+			t.Fatalf("got %d contacts, %v", len(page), err)
+		}
+		return r
+	}
+	with, without := begin("name", "phone"), begin("name", "email")
+	if _, err := s.EditList(ctx, id, vault.ListEdit{DropField: "phone"}); err != nil {
+		t.Fatal(err)
+	}
+	page, err := with.Next(ctx)
+	refused(t, "the dropped field", err, vault.Conflict, "changed-meanwhile", "")
+	if len(page) != 0 {
+		t.Errorf("got %d contacts of it", len(page))
+	}
+	last := fmt.Sprintf("p%d@example.org", n-1)
+	if page, err := without.Next(ctx); err != nil || len(page) != 10 || page[9].Values[1] != last {
+		t.Errorf("the other fields: got %+v, %v, want 10 contacts", page, err)
+	}
+}
+
+// A turningStore does something after it has read a blob.
+type turningStore struct {
+	vault.Store
+	then atomic.Pointer[func(object, name string)]
+}
+
+func (s *turningStore) Blob(ctx context.Context, object, name string) ([]byte, error) {
+	data, err := s.Store.Blob(ctx, object, name)
+	if then := s.then.Load(); then != nil {
+		(*then)(object, name)
+	}
+	return data, err
+}
+
+// TestLockRetiredWhileReading: between reading a sealed blob and opening its
+// lock, an edit replaces both. The new one is read instead.
+func TestLockRetiredWhileReading(t *testing.T) {
+	ctx := t.Context()
+	h := vaulttest.New(t)
+	h.Stop()
+	store := &turningStore{}
+	h.Wrap = func(s vault.Store) vault.Store {
+		store.Store = s
+		return store
+	}
+	h.Start()
+	w := h.SignIn()
+	id := h.List(w, "title")
+	h.Import(w, id, "name,email,phone", "Ana Prueba,ana@example.org,2125550101")
+	titles := 0
+	for _, tt := range []struct {
+		name, blob string
+		drop       string // a field; "" changes the title
+		read       func(s *vault.Session) (int, error)
+	}{
+		{"ls", "title", "", func(s *vault.Session) (int, error) {
+			lists, err := s.Lists(ctx)
+			if err == nil && (len(lists) != 1 || lists[0].Title != fmt.Sprint("title ", titles)) {
+				err = fmt.Errorf("got %+v", lists)
+			}
+			return len(lists), err
+		}},
+		{"show", "title", "", func(s *vault.Session) (int, error) {
+			d, err := s.List(ctx, id)
+			if err != nil || d.Title != fmt.Sprint("title ", titles) {
+				return 0, fmt.Errorf("got %+v, %w", d, err)
+			}
+			return d.Contacts, nil
+		}},
+		{"by title", "title", "", func(s *vault.Session) (int, error) {
+			_, err := s.ListByTitle(ctx, fmt.Sprint("title ", titles+1)) // as it is when the answer is given
+			return 1, err
+		}},
+		{"find", "wrap/", "phone", func(s *vault.Session) (int, error) {
+			found, err := s.Find(ctx, "ana@example.org")
+			return len(found), err
+		}},
+		{"contacts", "wrap/", "postal_code", func(s *vault.Session) (int, error) {
+			lines, _, err := vaulttest.ReadAll(ctx, s, id)
+			return len(lines), err
+		}},
+	} {
+		s := h.SignIn()
+		var turned atomic.Bool
+		then := func(object, name string) {
+			if object != string(id) || !strings.HasPrefix(name, tt.blob) || !turned.CompareAndSwap(false, true) {
+				return
+			}
+			e := vault.ListEdit{DropField: tt.drop}
+			if tt.drop == "" {
+				titles++
+				title := fmt.Sprint("title ", titles)
+				e.Title = &title
+			}
+			if _, err := w.EditList(ctx, id, e); err != nil {
+				t.Error(err)
+			}
+		}
+		store.then.Store(&then)
+		n, err := tt.read(s)
+		store.then.Store(nil)
+		if err != nil || n != 1 {
+			t.Errorf("%s: got %d, %v, want 1", tt.name, n, err)
+		}
+		if !turned.Load() {
+			t.Errorf("%s: nothing was edited: the test has lost its way", tt.name)
+		}
+	}
+	if e := acts(t, h, 0); count(e, audit.TamperFound) != 0 {
+		t.Error("an edit was taken for tampering")
+	}
+}
+
+// TestReadWhileEditing lists, finds and reads while titles and fields change:
+// an answer that was overtaken is given anew or is a conflict. It is never
+// called damage, and never nobody or nothing where there is somebody.
+func TestReadWhileEditing(t *testing.T) {
+	ctx := t.Context()
+	h := vaulttest.New(t)
+	s := h.SignIn()
+	edited, steady := h.List(s, "a"), h.List(s, "steady")
+	for _, id := range []vault.ListID{edited, steady} {
+		h.Import(s, id, "name,email,phone", "Ana Prueba,ana@example.org,2125550101")
+	}
+	token := signIn(t, h)
+	var mu sync.Mutex
+	answers, overtaken := map[string]int{}, map[string]int{}
+	ways := map[string]func(s *vault.Session) (string, error){
+		"ls": func(s *vault.Session) (string, error) {
+			lists, err := s.Lists(ctx)
+			for _, l := range lists {
+				if l.Damaged != "" || l.Title == "" {
+					return fmt.Sprintf("%+v", l), err
+				}
+			}
+			return fmt.Sprint(len(lists)), err
+		},
+		"show": func(s *vault.Session) (string, error) {
+			d, err := s.List(ctx, edited)
+			if err != nil {
+				return "", err
+			}
+			return fmt.Sprint(d.Contacts + d.Shareable.Unasked), nil
+		},
+		"by title": func(s *vault.Session) (string, error) {
+			id, err := s.ListByTitle(ctx, "steady")
+			if err == nil && id != steady {
+				return string(id), nil
+			}
+			return "2", err
+		},
+		"find": func(s *vault.Session) (string, error) {
+			found, err := s.Find(ctx, "ana@example.org")
+			return fmt.Sprint(len(found)), err
+		},
+		"contacts": func(s *vault.Session) (string, error) {
+			lines, _, err := vaulttest.ReadAll(ctx, s, edited)
+			if err == nil && (len(lines) != 1 || !strings.HasPrefix(lines[0], "Ana Prueba,ana@example.org,+12125550101,")) {
+				return fmt.Sprintf("%q", lines), nil
+			}
+			return "2", err
+		},
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for name, way := range ways {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				s, err := h.Vault.Session(ctx, token.Token) // one for each request, as in the service
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := way(s)
+				s.Close()
+				switch {
+				case vault.KindOf(err) == vault.Conflict && err != nil:
+					mu.Lock()
+					overtaken[name]++
+					mu.Unlock()
+				case err != nil:
+					t.Errorf("%s: %v", name, err)
+					return
+				case got != "2":
+					t.Errorf("%s: got %s, want 2", name, got)
+					return
+				default:
+					mu.Lock()
+					answers[name]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	edits := 0
+	for end := time.Now().Add(time.Second); time.Now().Before(end) && !t.Failed(); edits++ {
+		title := fmt.Sprint("title ", edits)
+		for _, e := range []vault.ListEdit{{Title: &title}, {AddField: "city", Reason: "rides"}, {DropField: "city"}} {
+			if _, err := s.EditList(ctx, edited, e); err != nil && vault.KindOf(err) != vault.Conflict {
+				t.Errorf("%+v: %v", e, err)
+			}
+		}
+	}
+	close(done)
+	wg.Wait()
+	t.Logf("%d edits of each kind; answered %v, overtaken %v", edits, answers, overtaken)
+	for name := range ways {
+		if answers[name] == 0 {
+			t.Errorf("%s never got through", name)
+		}
+	}
+	if e := acts(t, h, 0); count(e, audit.TamperFound) != 0 {
+		t.Errorf("%d edits were taken for tampering", count(e, audit.TamperFound))
+	}
+	sound(t, h, s, 0)
 }

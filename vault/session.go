@@ -164,7 +164,7 @@ type Session struct {
 	m       *agebox.Identity
 
 	mu   sync.Mutex
-	keys map[string]*agebox.Identity // by "O", "P" or "L <list>"
+	keys map[string]*agebox.Identity // "O", "P", and of lists by the hash of the blob a key came from
 }
 
 func errUnauthenticated() error {

@@ -186,6 +186,62 @@ func TestTwoUnlocksAtATime(t *testing.T) {
 	}
 }
 
+// TestQueueForUnlocks: those who wait for a passphrase to be stretched are
+// bounded; one more is told so at once, and who gives up makes room.
+func TestQueueForUnlocks(t *testing.T) {
+	d, err := newDoor(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass := crypto.NewSecret([]byte("a passphrase of nobody"))
+	for range maxUnlocks {
+		d.unlocks <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	errs := make(chan error, maxQueue)
+	for i := range maxQueue {
+		of := t.Context()
+		if i == 0 {
+			of = ctx
+		}
+		go func() {
+			_, err := d.open(of, "b", d.dummy, pass)
+			errs <- err
+		}()
+	}
+	full := func(want int) {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Second); len(d.queue) != want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d are waiting, want %d", len(d.queue), want)
+			}
+		}
+	}
+	full(maxQueue)
+	_, err = d.open(t.Context(), "b", d.dummy, pass)
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != Limited || e.Code != "sign-in-busy" || e.RetryAfter == 0 {
+		t.Errorf("one too many: got %v, want limited", err)
+	}
+	cancel()
+	if err := <-errs; !errors.Is(err, context.Canceled) {
+		t.Errorf("the one who gave up: got %v", err)
+	}
+	full(maxQueue - 1)
+	for range maxUnlocks {
+		<-d.unlocks
+	}
+	for range maxQueue - 1 {
+		if err := <-errs; err == nil || KindOf(err) == Limited {
+			t.Errorf("one who waited: got %v, want that the dummy does not open", err)
+		}
+	}
+	if len(d.queue) != 0 || len(d.unlocks) != 0 {
+		t.Errorf("%d are waiting and %d unlocking when all have gone", len(d.queue), len(d.unlocks))
+	}
+}
+
 func TestCommonPassphrases(t *testing.T) {
 	for _, p := range []string{"aaaaaaaaaaaa", "abababababab", "ABCabcABCabc", "passwordpassword", "Password1234", "123456789012", "qwertyuiop12", "abcdefghijkl", "contraseña12", "letmeinletmein!", "rallyvault2026"} {
 		if err := checkPassphrase(crypto.NewSecret([]byte(p))); KindOf(err) != Invalid {

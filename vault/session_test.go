@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -323,4 +324,108 @@ func TestFoundingCutShort(t *testing.T) {
 		}
 		sound(t, h, s, 1)
 	}
+}
+
+// TestFoundingInDoubt: the commit of a set-up was kept and answered with an
+// error. Set up once more, at once or after a restart, the vault is the first
+// one, and it opens.
+func TestFoundingInDoubt(t *testing.T) {
+	for _, blind := range []bool{false, true} { // whether it cannot even be told at first
+		for _, restart := range []bool{false, true} {
+			h := vaulttest.Empty(t)
+			faults := &vaulttest.Faults{}
+			var b *blindStore
+			h.Wrap = func(s vault.Store) vault.Store {
+				b = &blindStore{Store: faults.Wrap(s)}
+				return b
+			}
+			h.Start()
+			var once sync.Once
+			faults.Set(func(op string) (err error) {
+				if op == "Committed" {
+					once.Do(func() { b.blind.Store(blind); err = errBroken })
+				}
+				return err
+			})
+			signing, err := sharing.NewSigning("Elm Street", h.Clock.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := vault.Founding{Organisation: "Elm Street", Handle: vaulttest.Handle, Passphrase: crypto.NewSecret([]byte(vaulttest.Passphrase)), Recovery: "none", Signing: signing}
+			if err := h.Vault.Found(t.Context(), f); !errors.Is(err, errBroken) {
+				t.Fatalf("got %v, want the error", err)
+			}
+			faults.Set(nil)
+			if restart {
+				h.Stop()
+				h.Start()
+			}
+			if err := h.Vault.Found(t.Context(), f); err != nil && vault.KindOf(err) != vault.Conflict {
+				t.Errorf("once more: got %v, want that it finishes or was set up already", err)
+			}
+			if !h.Vault.Founded() {
+				t.Fatal("the vault is not set up")
+			}
+			s := h.SignIn()
+			id := h.List(s, "t")
+			h.Stop()
+			h.Start()
+			s = h.SignIn()
+			if _, err := s.List(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+			if n := count(acts(t, h, 0), audit.VaultSetup); n != 1 {
+				t.Errorf("got %d set-ups, want 1", n)
+			}
+			if n := len(h.Slots.Slots()); n != 5 {
+				t.Errorf("got %d locks, want the vault's 3 and the list's 2", n)
+			}
+			sound(t, h, s, 1)
+		}
+	}
+}
+
+// TestOneHandleAtOnce: the fifth sign-in of one handle that is under way is
+// told to come back, also with the right passphrase, and only of that handle.
+func TestOneHandleAtOnce(t *testing.T) {
+	st := newStage(t)
+	release := hold(t, st) // who has the right passphrase waits to be recorded
+	pass := crypto.NewSecret([]byte(vaulttest.Passphrase))
+	errs := make(chan error, 4)
+	for range cap(errs) {
+		go func() {
+			_, err := st.Vault.SignIn(context.Background(), vaulttest.Handle, pass)
+			errs <- err
+		}()
+	}
+	for st.Vault.Waiting() < cap(errs) {
+		time.Sleep(time.Millisecond)
+	}
+	fifth := make(chan error, 1)
+	go func() {
+		_, err := st.Vault.SignIn(context.Background(), vaulttest.Handle, pass)
+		fifth <- err
+	}()
+	var err error
+	select {
+	case err = <-fifth:
+	case <-time.After(5 * time.Second):
+		release()
+		t.Fatal("the fifth was let in")
+	}
+	refused(t, "the fifth", err, vault.Limited, "sign-in-rate", "")
+	var e *vault.Error
+	if errors.As(err, &e) && e.RetryAfter < time.Second {
+		t.Errorf("got retry after %v", e.RetryAfter)
+	}
+	if _, err := st.Vault.SignIn(t.Context(), "nobody", pass); vault.KindOf(err) != vault.CannotOpen {
+		t.Errorf("another handle: got %v, want cannot-open", err)
+	}
+	release()
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Errorf("one of the four: %v", err)
+		}
+	}
+	signIn(t, st.House)
 }

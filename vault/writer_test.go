@@ -5,7 +5,9 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -187,4 +189,106 @@ func TestTwoChangesOfOneObject(t *testing.T) {
 		}
 	}
 	sound(t, st.House, st.s, 0)
+}
+
+// TestDoubtRetiresLocks: an edit whose commit was kept and answered with an
+// error has happened, so the locks of what it replaced go soon, though nobody
+// who was told that it failed sees to it.
+func TestDoubtRetiresLocks(t *testing.T) {
+	title := "Another title"
+	for name, edit := range map[string]vault.ListEdit{"drop field": {DropField: "phone"}, "title": {Title: &title}} {
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			st := newStage(t)
+			before := vaulttest.Copy(t, st.Dir)
+			locks := len(st.Slots.Slots())
+			var once sync.Once
+			st.faults.Set(func(op string) (err error) {
+				if op == "Committed" {
+					once.Do(func() { err = errBroken })
+				}
+				return err
+			})
+			if _, err := st.s.EditList(t.Context(), st.list, edit); !errors.Is(err, errBroken) {
+				t.Fatalf("got %v, want the error", err)
+			}
+			st.faults.Set(nil)
+			l, err := st.s.List(t.Context(), st.list)
+			if err != nil || edit.Title != nil && l.Title != title || edit.DropField != "" && len(l.Fields) != 3 {
+				t.Fatalf("got %+v, %v, want it edited", l, err)
+			}
+			for end := time.Now().Add(5 * time.Second); len(st.Slots.Slots()) > locks; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("got %d locks, want %d: one was made and one replaced", len(st.Slots.Slots()), locks)
+				}
+			}
+			seized := opened(t, before, st.Dir, vaulttest.Passphrase)
+			if edit.Title != nil && seized.kinds("title") != 0 {
+				t.Error("the replaced title opens")
+			}
+			for line := range seized {
+				if edit.DropField != "" && strings.Contains(line, string(st.list)) && !strings.HasPrefix(line, "rallyvault/1 title ") {
+					t.Errorf("of before the field was dropped %q opens", line)
+				}
+			}
+		})
+	}
+}
+
+// A blindStore cannot be asked, once, whether a commit was kept.
+type blindStore struct {
+	vault.Store
+	blind atomic.Bool
+}
+
+func (b *blindStore) Checkpoints(ctx context.Context, from int64, yield func(int64, []byte) error) error {
+	if b.blind.CompareAndSwap(true, false) {
+		return errBroken
+	}
+	return b.Store.Checkpoints(ctx, from, yield)
+}
+
+// TestDoubtfulImportIsNotDiscarded: the commit that ends an import was kept
+// and nobody can tell yet. What is removed because it failed is nothing that
+// the manifest names now.
+func TestDoubtfulImportIsNotDiscarded(t *testing.T) {
+	for _, again := range []bool{true, false} { // whether it can be told at once
+		st := newStage(t)
+		st.Stop()
+		var b *blindStore
+		st.Wrap = func(s vault.Store) vault.Store {
+			b = &blindStore{Store: st.faults.Wrap(s)}
+			return b
+		}
+		st.Start()
+		st.s = st.SignIn()
+		ending := false
+		st.faults.Set(func(op string) error {
+			if op == "PutStatement" {
+				ending = true
+			}
+			if op == "Committed" && ending {
+				ending = false
+				b.blind.Store(!again)
+				return errBroken
+			}
+			return nil
+		})
+		sheet := "name,email,phone\nLuis Prueba,luis@example.org,2125550188\nEva Otra,eva@example.org,\n"
+		if rep, err := st.s.Import(t.Context(), st.list, strings.NewReader(sheet), vault.ImportOptions{}); !errors.Is(err, errBroken) || rep != nil {
+			t.Fatalf("got %+v, %v, want the error", rep, err)
+		}
+		st.faults.Set(nil)
+		check := func(when string) {
+			lines, _, err := vaulttest.ReadAll(t.Context(), st.s, st.list)
+			if err != nil || len(lines) != 4 {
+				t.Errorf("%s: got %q, %v, want four contacts", when, lines, err)
+			}
+			sound(t, st.House, st.s, 0)
+		}
+		check("running")
+		st.Stop()
+		st.Start()
+		st.s = st.SignIn()
+		check("after a restart")
+	}
 }

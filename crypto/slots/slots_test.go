@@ -143,6 +143,55 @@ func TestFoundAndReopen(t *testing.T) {
 	}
 }
 
+// TestOwner: whose a lock is stands in its slot, and comes back when the file
+// is opened again: it is what ends a list that cannot name its locks.
+func TestOwner(t *testing.T) {
+	dir := dataDir(t)
+	f := found(t, dir)
+	a, b := slots.ID(uuid.MustParse("0190d3a1-6a57-4f9a-9c1e-0c9ad2f6a00a")), slots.ID(uuid.MustParse("0190d3a1-6a57-4f9a-9c1e-0c9ad2f6a00b"))
+	var want []slots.Born
+	var ofA []slots.ID
+	for i, owner := range []slots.ID{a, {}, b, a} {
+		made, err := f.Create(owner, 2, int64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range made {
+			want = append(want, slots.Born{ID: s.ID, LogSize: int64(i), Owner: owner})
+			if owner == a {
+				ofA = append(ofA, s.ID)
+			}
+		}
+	}
+	if diff := cmp.Diff(want, f.Slots()); diff != "" {
+		t.Errorf("Slots (-want +got):\n%s", diff)
+	}
+	f.Close()
+	f = open(t, dir)
+	if diff := cmp.Diff(want, f.Slots()); diff != "" {
+		t.Errorf("opened again, Slots (-want +got):\n%s", diff)
+	}
+	// Neither the locks nor their owner stay when they are cleared, and a slot
+	// that is used again is its new owner's.
+	if err := f.Clear(ofA...); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(content(t, dir), a[:]) || !bytes.Contains(content(t, dir), b[:]) {
+		t.Error("the owner of cleared locks is still in the file, or another one is not")
+	}
+	if _, err := f.Create(b, 1, 9); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	n := map[slots.ID]int{}
+	for _, born := range open(t, dir).Slots() {
+		n[born.Owner]++
+	}
+	if diff := cmp.Diff(map[slots.ID]int{{}: 2, b: 3}, n); diff != "" {
+		t.Errorf("owners (-want +got):\n%s", diff)
+	}
+}
+
 // TestClearLeavesNothing looks for every lock in the raw file, and that the file is
 // still the same one.
 func TestClearLeavesNothing(t *testing.T) {
