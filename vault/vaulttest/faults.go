@@ -1,7 +1,9 @@
 package vaulttest
 
 import (
+	"bytes"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -30,18 +32,40 @@ func CopyTo(tb testing.TB, dir, to string) {
 	if err := os.Mkdir(to, 0o700); err != nil {
 		tb.Fatal(err)
 	}
+	// Files that are read one after another are of one moment only if nothing
+	// changed meanwhile: the janitor may be emptying the write-ahead log.
+	files, err := readFiles(dir)
+	for range 100 {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		var again map[string][]byte
+		if again, err = readFiles(dir); err == nil && maps.EqualFunc(files, again, bytes.Equal) {
+			break
+		}
+		files = again
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(to, name), data, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// readFiles reads what a data directory keeps.
+func readFiles(dir string) (map[string][]byte, error) {
+	files := map[string][]byte{}
 	for _, name := range []string{"vault.db", "vault.db-wal", "slots"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if os.IsNotExist(err) {
 			continue
 		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(to, name), data, 0o600)
-		}
 		if err != nil {
-			tb.Fatal(err)
+			return nil, err
 		}
+		files[name] = data
 	}
+	return files, nil
 }
 
 // Faults is a Store that a test watches and breaks. Set House.Wrap to its Wrap.
