@@ -118,8 +118,8 @@ func TestImport(t *testing.T) {
 		if len(r.LeftOut) != 1 || r.LeftOut[0].Line != 5 || r.LeftOut[0].Field != "email" {
 			t.Errorf("preview %v: got left out %+v", preview, r.LeftOut)
 		}
-		if (r.Batch == "") != preview {
-			t.Errorf("preview %v: got batch %q", preview, r.Batch)
+		if (r.Batch == nil) != preview {
+			t.Errorf("preview %v: got batch %v", preview, r.Batch)
 		}
 		want := 3
 		if preview {

@@ -248,7 +248,7 @@ func TestImportSends(t *testing.T) {
 		}
 		last = sent
 	})
-	if err != nil || report.Rows != 1 || report.Batch != "" {
+	if err != nil || report.Rows != 1 || report.Batch != nil {
 		t.Errorf("got %+v, %v", report, err)
 	}
 	if last != int64(len(sheet)) {

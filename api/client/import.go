@@ -24,16 +24,16 @@ type ImportOptions struct {
 // An ImportReport accounts for every row: Rows is the sum of Stored, Merged and
 // Refused.
 type ImportReport struct {
-	Batch    vault.BatchID `json:"batch,omitempty"` // absent for a preview
-	Rows     int           `json:"rows"`            // records below the header that are not blank
-	Stored   int           `json:"stored"`
-	Merged   int           `json:"merged"`
-	Refused  int           `json:"refused"`
-	Kept     []Kept        `json:"kept"`
-	Dropped  []Dropped     `json:"dropped"`
-	LeftOut  []LeftOut     `json:"left_out"`
-	Refusals []Refusal     `json:"refusals"`
-	Encoding string        `json:"encoding"`
+	Batch    *vault.BatchID `json:"batch"` // nil for a preview
+	Rows     int            `json:"rows"`  // records below the header that are not blank
+	Stored   int            `json:"stored"`
+	Merged   int            `json:"merged"`
+	Refused  int            `json:"refused"`
+	Kept     []Kept         `json:"kept"`
+	Dropped  []Dropped      `json:"dropped"`
+	LeftOut  []LeftOut      `json:"left_out"`
+	Refusals []Refusal      `json:"refusals"`
+	Encoding string         `json:"encoding"`
 }
 
 // Kept is a column that was used.

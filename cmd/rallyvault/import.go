@@ -118,8 +118,8 @@ func accountFor(w io.Writer, r *client.ImportReport, preview bool) {
 	for _, f := range r.Refusals {
 		fmt.Fprintf(w, "line %d: refused: %s\n", f.Line, f.Reason)
 	}
-	if r.Batch != "" {
-		fmt.Fprintf(w, "batch %s\n", r.Batch)
+	if r.Batch != nil {
+		fmt.Fprintf(w, "batch %s\n", *r.Batch)
 	}
 }
 
