@@ -108,13 +108,19 @@ func (p *program) loadSession() (*savedSession, error) {
 	return &s, nil
 }
 
+// lockSession returns where the session file is, with the right to change it
+// until unlock is called.
+func (p *program) lockSession(ctx context.Context) (path string, unlock func(), err error) {
+	if path, err = p.sessionPath(); err != nil {
+		return "", nil, err
+	}
+	unlock, err = lockFile(ctx, path)
+	return path, unlock, err
+}
+
 // saveSession makes s the session, in one step that readers see whole.
 func (p *program) saveSession(ctx context.Context, s savedSession) error {
-	path, err := p.sessionPath()
-	if err != nil {
-		return err
-	}
-	unlock, err := lockFile(ctx, path)
+	path, unlock, err := p.lockSession(ctx)
 	if err != nil {
 		return err
 	}
@@ -129,11 +135,7 @@ func (p *program) saveSession(ctx context.Context, s savedSession) error {
 // dropSession removes the session file, unless somebody has signed in anew
 // since it was read.
 func (p *program) dropSession(ctx context.Context, s *savedSession) error {
-	path, err := p.sessionPath()
-	if err != nil {
-		return err
-	}
-	unlock, err := lockFile(ctx, path)
+	path, unlock, err := p.lockSession(ctx)
 	if err != nil {
 		return err
 	}
