@@ -353,44 +353,6 @@ func TestStockProgram(t *testing.T) {
 	}
 }
 
-// FuzzOpen gives any bytes to every way of opening. What opens, age itself reads
-// to the same bytes.
-func FuzzOpen(f *testing.F) {
-	// The identity is fixed: the fuzzer's processes share what they found.
-	id := vectorIdentity(f)
-	stock, err := age.ParseHybridIdentity(string(id.Secret().Bytes()))
-	if err != nil {
-		f.Fatal(err)
-	}
-	lock, pass := agebox.Lock{1}, secret("p")
-	for _, size := range []int{0, 10, 64<<10 - len(binding) - 1} {
-		body := make([]byte, size)
-		f.Add(must(agebox.Seal(binding, body, id.Recipient()))(f))
-		f.Add(must(lock.Seal(body))(f))
-		f.Add(must(agebox.SealPassphrase(binding, body, pass, 1))(f))
-	}
-	f.Fuzz(func(t *testing.T, p []byte) {
-		if got, err := agebox.Open(binding, p, id); err == nil {
-			if want := stockOpen(t, p, stock); string(want) != binding+"\n"+string(got) {
-				t.Error("age reads another plaintext")
-			}
-		} else if err != agebox.ErrCannotOpen {
-			t.Errorf("got %v, want ErrCannotOpen", err)
-		}
-		if _, err := lock.Open(p); err != nil && err != agebox.ErrCannotOpen {
-			t.Errorf("lock: got %v, want ErrCannotOpen", err)
-		}
-		// A planted work factor of up to 18 is worked through by design, which is
-		// too slow to try by the thousand.
-		if bytes.Contains(p, []byte("-> scrypt ")) && !bytes.Contains(p, []byte(" 1\n")) {
-			return
-		}
-		if _, err := agebox.OpenPassphrase(binding, p, pass); err != nil && err != agebox.ErrCannotOpen {
-			t.Errorf("passphrase: got %v, want ErrCannotOpen", err)
-		}
-	})
-}
-
 // Blob sizes as vault stores them: 4,096 rows of a choice column, of padded
 // compressed emails, and of an uncompressed column, in bytes.
 var blobSizes = []int{4 << 10, 20 << 10, 60 << 10, 200 << 10}
