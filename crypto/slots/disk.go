@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is what a File asks of the file below it. Tests put one in its place that
+// A Disk is what a File asks of the file below it. Tests put one in its place that
 // tears writes, fails flushes and cuts the power.
-type disk interface {
+type Disk interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
-	Sync() error
-	Size() (int64, error)
+	Sync() error          // brings what was written to the device
+	Size() (int64, error) // in bytes
 }
 
 type osDisk struct{ *os.File }

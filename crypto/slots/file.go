@@ -62,7 +62,7 @@ func (e *ExposedError) Unwrap() error { return ErrExposed }
 // A method that returns an error has not done its work, whatever the file reads
 // like afterwards: it is to be called again.
 type File struct {
-	disk   disk
+	disk   Disk
 	caveat string
 	unit   int64 // slots at birth and by which the file grows: birthSlots but in tests
 
@@ -100,11 +100,17 @@ type entry struct {
 // Errors: ErrInUse, ErrExposed (dir must be closed to others too), ErrDamaged,
 // ErrNewer, or those of package os.
 func Open(dir string) (*File, error) {
+	return OpenOn(dir, func(d Disk) Disk { return d })
+}
+
+// OpenOn is Open with a layer between the File and its file: tests put one there
+// that fails.
+func OpenOn(dir string, layer func(Disk) Disk) (*File, error) {
 	d, err := openDisk(dir)
 	if err != nil {
 		return nil, err
 	}
-	f, err := open(d, birthSlots)
+	f, err := open(layer(d), birthSlots)
 	if err != nil {
 		d.Close()
 		return nil, fmt.Errorf("%s: %w", d.Name(), err)
@@ -113,14 +119,18 @@ func Open(dir string) (*File, error) {
 	return f, nil
 }
 
-func open(d disk, unit int64) (*File, error) {
-	f := &File{
+func newFile(d Disk, unit int64) *File {
+	return &File{
 		disk:     d,
 		unit:     unit,
 		locks:    map[ID]*entry{},
 		damaged:  map[int64][2]ID{},
 		volatile: map[ID]agebox.Lock{},
 	}
+}
+
+func open(d Disk, unit int64) (*File, error) {
+	f := newFile(d, unit)
 	size, err := d.Size()
 	if err != nil {
 		return nil, err

@@ -40,7 +40,17 @@ var errCount = errors.New("create locks: negative number or log size")
 // logSize is the number of entries the log has now. Only slots are used that this
 // process saw blank, so no lock is ever overwritten by another.
 func (f *File) Create(owner ID, n int, logSize int64) ([]Slot, error) {
-	if n < 0 || logSize < 0 {
+	if n < 0 {
+		return nil, errCount
+	}
+	return f.CreateFor(slices.Repeat([]ID{owner}, n), logSize)
+}
+
+// CreateFor is Create for several owners: it makes one lock for each, in their
+// order, with one flush for all.
+func (f *File) CreateFor(owners []ID, logSize int64) ([]Slot, error) {
+	n := len(owners)
+	if logSize < 0 {
 		return nil, errCount
 	}
 	if err := f.begin(); err != nil {
@@ -60,7 +70,7 @@ func (f *File) Create(owner ID, n int, logSize int64) ([]Slot, error) {
 	f.free = f.free[:len(f.free)-n]
 	slices.Reverse(at)
 
-	err := f.writeLocks(at, made, owner, logSize)
+	err := f.writeLocks(at, made, owners, logSize)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -73,14 +83,14 @@ func (f *File) Create(owner ID, n int, logSize int64) ([]Slot, error) {
 		return nil, err
 	}
 	for i, s := range made {
-		f.locks[s.ID] = &entry{index: at[i], logSize: logSize, owner: owner}
+		f.locks[s.ID] = &entry{index: at[i], logSize: logSize, owner: owners[i]}
 	}
 	return made, nil
 }
 
-func (f *File) writeLocks(at []int64, made []Slot, owner ID, logSize int64) error {
+func (f *File) writeLocks(at []int64, made []Slot, owners []ID, logSize int64) error {
 	for i, s := range made {
-		if err := f.writeSlot(at[i], lockBlock(at[i], s.ID, owner, logSize, s.Lock)); err != nil {
+		if err := f.writeSlot(at[i], lockBlock(at[i], s.ID, owners[i], logSize, s.Lock)); err != nil {
 			return err
 		}
 	}
