@@ -27,6 +27,15 @@ type Store interface {
 	// store, whether a manifest names them or not.
 	StoredSegments(ctx context.Context, yield func(list string, segment int64) error) error
 
+	// BlobSums and ColumnSums yield the hash that stands beside each blob and
+	// column, in no order and without reading what it is of.
+	BlobSums(ctx context.Context, yield func(object, name string, sum Hash) error) error
+	ColumnSums(ctx context.Context, yield func(list string, segment int64, name string, sum Hash) error) error
+
+	// Check looks at the structure of what is stored, and returns a CannotOpen
+	// error if nothing should be written into it.
+	Check(ctx context.Context) error
+
 	// Update runs fn in one write transaction, which is durable when Update
 	// returns nil. There is one writer: calls are not made concurrently.
 	Update(ctx context.Context, fn func(Tx) error) error
@@ -46,6 +55,10 @@ type Tx interface {
 
 	// PutStatement stores an object's statement over the one before.
 	PutStatement(object string, text []byte) error
+
+	// DeleteStatement removes an object's statement. Its blobs are deleted
+	// apart. One that is not there is passed over.
+	DeleteStatement(object string) error
 
 	// PutBlob stores a blob over the one before. What was there is
 	// overwritten on the page, not only unlinked.

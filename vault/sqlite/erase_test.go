@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -183,6 +184,13 @@ func TestReclaim(t *testing.T) {
 		}
 		return info.Size()
 	}
+	empty := func(name string) bool { // but for the space it keeps
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(bytes.TrimRight(b, "\x00")) == 0
+	}
 	data := make([]byte, 60_000)
 	update(t, s, func(tx vault.Tx) error {
 		for i := range int64(100) {
@@ -194,7 +202,7 @@ func TestReclaim(t *testing.T) {
 	})
 	reclaim(t, s)
 	full := size(path)
-	if full < 6_000_000 || size(path+"-wal") != 0 {
+	if full < 6_000_000 || !empty(path+"-wal") {
 		t.Fatalf("got %d bytes and a log of %d, want all in the database", full, size(path+"-wal"))
 	}
 	update(t, s, func(tx vault.Tx) error {
@@ -209,7 +217,7 @@ func TestReclaim(t *testing.T) {
 		if done, err := s.Reclaim(t.Context()); err != nil || done {
 			t.Errorf("beside a reader: got %v %v, want not done", done, err)
 		}
-		if size(path+"-wal") == 0 {
+		if empty(path + "-wal") {
 			t.Error("the log was emptied under a reader")
 		}
 		return nil
@@ -218,7 +226,7 @@ func TestReclaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	reclaim(t, s)
-	if now := size(path); now > 100_000 || size(path+"-wal") != 0 {
+	if now := size(path); now > 100_000 || !empty(path+"-wal") {
 		t.Errorf("got %d bytes of %d and a log of %d, want an almost empty file and no log", now, full, size(path+"-wal"))
 	}
 }

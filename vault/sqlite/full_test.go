@@ -55,7 +55,7 @@ func diskFull(t *testing.T, dir string) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	data := make([]byte, 200_000)
+	data := make([]byte, 3<<20)
 	for range 3 {
 		err = s.Update(t.Context(), func(tx vault.Tx) error {
 			return errors.Join(tx.PutStatement("b", []byte("lost\n")), tx.PutColumn("b", 1, "email", sha256.Sum256(data), data))

@@ -41,13 +41,39 @@ type Store struct {
 	write *sql.DB
 	read  *sql.DB
 	tidy  *sql.DB
+
+	free func() int64 // bytes left on the file system; see room
+
+	settled bool // see settle; used by the one writer
+
+	standIn string // an empty file to be removed, see OpenReadOnly
 }
 
 var _ vault.Store = (*Store)(nil)
 
+// An Option changes how a database is opened.
+type Option func(*options)
+
+type options struct {
+	vfs  string
+	free func() int64
+}
+
+// WithVFS names the file layer below SQLite (https://www.sqlite.org/vfs.html),
+// which is the system's if none is named. Tests put one there that fails.
+func WithVFS(name string) Option { return func(o *options) { o.vfs = name } }
+
+// WithFree says how many bytes the file system has left, which otherwise the
+// system is asked.
+func WithFree(free func() int64) Option { return func(o *options) { o.free = free } }
+
 // Open opens or makes the database in dir and brings its schema up to date. A
 // schema newer than this program is refused and not touched.
-func Open(ctx context.Context, dir string) (*Store, error) {
+func Open(ctx context.Context, dir string, opts ...Option) (*Store, error) {
+	o := options{free: freeIn(dir)}
+	for _, opt := range opts {
+		opt(&o)
+	}
 	path := filepath.Join(dir, FileName)
 	// Made here so that it is never readable by others, whatever the umask:
 	// SQLite gives its -wal and -shm the mode of the database.
@@ -72,7 +98,12 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 		making = "&_pragma=auto_vacuum(INCREMENTAL)"
 	}
 
-	s := &Store{path: path}
+	layer := ""
+	if o.vfs != "" {
+		layer = "&vfs=" + url.QueryEscape(o.vfs)
+	}
+
+	s := &Store{path: path, free: o.free}
 	for _, pool := range []struct {
 		db    **sql.DB
 		conns int
@@ -82,7 +113,7 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 		{&s.read, readers, dsn(path, busyTimeout) + "&_pragma=query_only(1)"},
 		{&s.tidy, 1, dsn(path, tidyTimeout)},
 	} {
-		db, err := sql.Open("sqlite", pool.dsn)
+		db, err := sql.Open("sqlite", pool.dsn+layer)
 		if err != nil {
 			return nil, fault("open the database", errors.Join(err, s.Close()))
 		}
@@ -164,6 +195,9 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // update runs fn in one write transaction.
 func (s *Store) update(ctx context.Context, fn func(*sql.Tx) error) error {
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
 	t, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fault("begin a transaction", err)
@@ -178,6 +212,26 @@ func (s *Store) update(ctx context.Context, fn func(*sql.Tx) error) error {
 	return nil
 }
 
+// settle empties the write-ahead log that an earlier process left, before
+// anything is written behind what stands in it. If that process was killed after
+// a flush that failed, the system reads a commit there that the device does not
+// have, and takes it for written: all that followed it in the log would be cut
+// off with it by a power cut.
+func (s *Store) settle(ctx context.Context) error {
+	if s.settled {
+		return nil
+	}
+	var busy, inLog, moved int
+	if err := s.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &inLog, &moved); err != nil {
+		return fault("empty the write-ahead log", err)
+	}
+	if busy != 0 {
+		return errBusy(nil)
+	}
+	s.settled = true
+	return s.keepSpace(ctx)
+}
+
 // Close closes the database. SQLite moves what is left in the write-ahead log
 // into the file and removes the log.
 func (s *Store) Close() error {
@@ -186,6 +240,10 @@ func (s *Store) Close() error {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
+	}
+	if s.standIn != "" {
+		errs = append(errs, os.Remove(s.standIn))
+		s.standIn = ""
 	}
 	return errors.Join(errs...)
 }
@@ -221,7 +279,10 @@ func (s *Store) Reclaim(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, fault("empty the write-ahead log", err)
 	}
-	return busy == 0, nil
+	if busy != 0 {
+		return false, nil
+	}
+	return true, s.keepSpace(ctx)
 }
 
 const reclaimPages = 512 // 2 MiB
@@ -235,18 +296,14 @@ func fault(doing string, err error) error {
 	e := &vault.Error{Kind: vault.Internal, Op: "sqlite", Msg: doing, Err: err}
 	code := resultCode(err)
 	switch primary := code & 0xff; {
-	case primary == sqliteFull, code == sqliteIOErrWrite, code == sqliteIOErrTruncate, code == sqliteIOErrShmSize,
+	case primary == sqliteFull, code == sqliteIOErrWrite, code == sqliteIOErrTruncate, code == sqliteIOErrShmSize, code == sqliteIOErrShmOpen,
 		code == sqliteIOErrFsync, code == sqliteIOErrDirFsync:
-		e.Kind, e.Code, e.RetryAfter = vault.Unavailable, "disk", 30*time.Second
-		e.Msg = "the disk is full or cannot be written; nothing was saved"
-		e.Hint = "free some space and try again; reading goes on"
+		return errFull(err)
 	case primary == sqliteBusy, primary == sqliteLocked:
-		e.Kind, e.Code, e.RetryAfter = vault.Unavailable, "busy", 2*time.Second
-		e.Msg = "the database is in use by another program; nothing was saved"
+		return errBusy(err)
 	case primary == sqliteCorrupt, primary == sqliteNotADB:
-		e.Kind, e.Code = vault.CannotOpen, "database-damaged"
-		e.Msg = "the database file is damaged or is not a database"
-		e.Hint = "nothing was changed; put the file back from a copy"
+		e = errDamaged()
+		e.Err = err
 	case primary == sqliteReadOnly, primary == sqliteCantOpen, primary == sqlitePerm:
 		e.Kind, e.Code = vault.Invalid, "not-writable"
 		e.Msg = "the database in the data directory cannot be opened for writing"
@@ -257,6 +314,17 @@ func fault(doing string, err error) error {
 		e.Hint = "check the owner and the permissions of the data directory"
 	}
 	return e
+}
+
+func errDamaged() *vault.Error {
+	return &vault.Error{Kind: vault.CannotOpen, Op: "sqlite", Code: "database-damaged",
+		Msg:  "the database file " + FileName + " is damaged or is not a database",
+		Hint: "nothing was changed; put it back from a copy, with " + FileName + "-wal if there is one"}
+}
+
+func errBusy(err error) error {
+	return &vault.Error{Kind: vault.Unavailable, Op: "sqlite", Code: "busy", RetryAfter: 2 * time.Second, Err: err,
+		Msg: "the database is in use by another program; nothing was saved"}
 }
 
 // resultCode returns SQLite's extended result code for an error, 0 if it has
@@ -284,5 +352,6 @@ const (
 	sqliteIOErrFsync    = 1034
 	sqliteIOErrDirFsync = 1290
 	sqliteIOErrTruncate = 1546
+	sqliteIOErrShmOpen  = 4618
 	sqliteIOErrShmSize  = 4874
 )

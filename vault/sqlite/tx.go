@@ -14,6 +14,7 @@ type tx struct {
 	ctx      context.Context
 	t        *sql.Tx
 	prepared map[string]*sql.Stmt
+	free     func() int64
 
 	// lost is set by an error after which SQLite may have rolled everything
 	// back: a full disk, for one. What came after it would be committed by
@@ -24,7 +25,7 @@ type tx struct {
 // Update implements vault.Store.
 func (s *Store) Update(ctx context.Context, fn func(vault.Tx) error) error {
 	return s.update(ctx, func(t *sql.Tx) error {
-		x := &tx{ctx: ctx, t: t, prepared: map[string]*sql.Stmt{}}
+		x := &tx{ctx: ctx, t: t, prepared: map[string]*sql.Stmt{}, free: s.free}
 		defer func() {
 			for _, p := range x.prepared {
 				p.Close()
@@ -86,6 +87,10 @@ func (x *tx) PutStatement(object string, text []byte) error {
 		ON CONFLICT (id) DO UPDATE SET statement = excluded.statement`, object, string(text))
 }
 
+func (x *tx) DeleteStatement(object string) error {
+	return x.exec(`DELETE FROM object WHERE id = ?`, object)
+}
+
 func (x *tx) PutBlob(object, name string, sum vault.Hash, data []byte) error {
 	return x.exec(`INSERT INTO blob (object, name, sha256, size, data) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (object, name) DO UPDATE SET sha256 = excluded.sha256, size = excluded.size, data = excluded.data`,
@@ -110,6 +115,9 @@ func (x *tx) DeleteBlobs(object string) error {
 }
 
 func (x *tx) PutColumn(list string, segment int64, name string, sum vault.Hash, data []byte) error {
+	if err := x.room(list, segment, name, len(data)); err != nil {
+		return err
+	}
 	return x.exec(`INSERT INTO segment_column (list, segment, name, sha256, size, data) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (list, segment, name) DO UPDATE SET sha256 = excluded.sha256, size = excluded.size, data = excluded.data`,
 		list, segment, name, sum[:], len(data), data)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -74,6 +75,7 @@ type Faults struct {
 
 	mu   sync.Mutex
 	hook func(op string) error
+	acts []audit.Act
 }
 
 // Wrap puts f around a store.
@@ -94,6 +96,25 @@ func (f *Faults) Set(hook func(op string) error) {
 	f.hook = hook
 }
 
+// Acts returns what the transaction under way records: known from "AppendLog" on
+// until the next one begins.
+func (f *Faults) Acts() []audit.Act {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.acts)
+}
+
+func (f *Faults) record(b audit.Batch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.acts = nil
+	for _, text := range b.Entries {
+		if e, err := audit.ParseEntry(text); err == nil {
+			f.acts = append(f.acts, e.Act)
+		}
+	}
+}
+
 func (f *Faults) at(op string) error {
 	f.mu.Lock()
 	hook := f.hook
@@ -106,6 +127,7 @@ func (f *Faults) at(op string) error {
 
 // Update implements vault.Store.
 func (f *Faults) Update(ctx context.Context, fn func(vault.Tx) error) error {
+	f.record(audit.Batch{})
 	if err := f.at("Update"); err != nil {
 		return err
 	}
@@ -131,6 +153,13 @@ func (t *faultyTx) PutStatement(object string, text []byte) error {
 		return err
 	}
 	return t.Tx.PutStatement(object, text)
+}
+
+func (t *faultyTx) DeleteStatement(object string) error {
+	if err := t.f.at("DeleteStatement"); err != nil {
+		return err
+	}
+	return t.Tx.DeleteStatement(object)
 }
 
 func (t *faultyTx) PutBlob(object, name string, sum vault.Hash, data []byte) error {
@@ -176,6 +205,7 @@ func (t *faultyTx) DeleteSegment(list string, segment int64) error {
 }
 
 func (t *faultyTx) AppendLog(b audit.Batch) error {
+	t.f.record(b)
 	if err := t.f.at("AppendLog"); err != nil {
 		return err
 	}

@@ -196,6 +196,10 @@ func testStatements(t *testing.T, s *storeTest) {
 	})
 	s.update(func(tx vault.Tx) error { return tx.PutStatement("a", []byte("second, and longer\n")) })
 	s.want(map[string]string{"statement a": "second, and longer\n", "statement b": "of b: ñ 吳\n"})
+	s.update(func(tx vault.Tx) error {
+		return errors.Join(putBlob(tx, "a", "title", "of a"), tx.DeleteStatement("a"), tx.DeleteStatement("a"), tx.DeleteStatement("c"))
+	})
+	s.want(map[string]string{"statement b": "of b: ñ 吳\n", "blob a title": "of a"})
 }
 
 func testBlobs(t *testing.T, s *storeTest) {

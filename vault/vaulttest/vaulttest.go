@@ -3,9 +3,12 @@
 package vaulttest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,10 +17,12 @@ import (
 	"time"
 
 	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/shares"
 	"github.com/rallyvault/rallyvault/crypto/slots"
 	"github.com/rallyvault/rallyvault/sharing"
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/sqlite"
+	"github.com/rallyvault/rallyvault/vault/sqlite/faultfs"
 )
 
 // Passphrase and Handle are those of every House's first organiser.
@@ -68,29 +73,70 @@ type House struct {
 	Store *sqlite.Store
 	Slots *slots.File
 
+	Disk         *faultfs.Disk                 // below Store and Slots; nil: the system's own
 	Wrap         func(vault.Store) vault.Store // put around Store at the next start; nil: nothing
 	ClockIsRight bool                          // Config.ClockIsRight at the next start
+	Elapsed      func() time.Duration          // Config.Elapsed at the next start
+
+	// Recovery is the scheme of TryFound, "" for none. Shares are those that it
+	// made.
+	Recovery string
+	Shares   []shares.Share
 
 	tb testing.TB
 }
 
-// New makes a data directory and sets up a vault in it.
+// New makes a data directory and sets up a vault in it, without recovery.
 func New(tb testing.TB) *House {
 	tb.Helper()
+	return NewWith(tb, "none")
+}
+
+// NewWith is New for a vault with recovery shares, such as "2/3".
+func NewWith(tb testing.TB, recovery string) *House {
+	tb.Helper()
 	h := Empty(tb)
+	h.Recovery = recovery
 	h.Start()
+	h.found()
+	return h
+}
+
+// NewOnDisk is New on a disk that fails on command, in memory if the system has
+// a place there.
+func NewOnDisk(tb testing.TB) *House {
+	tb.Helper()
+	h := EmptyOnDisk(tb)
+	h.Start()
+	h.found()
+	return h
+}
+
+func (h *House) found() {
+	h.tb.Helper()
+	if err := h.TryFound(); err != nil {
+		h.tb.Fatal(err)
+	}
+}
+
+// TryFound sets the vault up.
+func (h *House) TryFound() error {
 	signing, err := sharing.NewSigning("Maple Street Neighbours", h.Clock.Now())
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
-	err = h.Vault.Found(tb.Context(), vault.Founding{
+	return h.Vault.Found(h.tb.Context(), vault.Founding{
 		Organisation: "Maple Street Neighbours", Handle: Handle, Passphrase: crypto.NewSecret([]byte(Passphrase)),
-		Recovery: "none", Signing: signing,
+		Recovery: cmp.Or(h.Recovery, "none"), Signing: signing,
+		KeepShares: func(made []shares.Share) error {
+			h.Shares = nil
+			for _, s := range made {
+				s.Identity = crypto.NewSecret(bytes.Clone(s.Identity.Bytes())) // the vault wipes its own
+				h.Shares = append(h.Shares, s)
+			}
+			return nil
+		},
 	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return h
 }
 
 // Empty makes a data directory in which nothing has been set up, and does not
@@ -103,6 +149,32 @@ func Empty(tb testing.TB) *House {
 	}
 	tb.Cleanup(h.Stop)
 	return h
+}
+
+// EmptyOnDisk is Empty on a disk that fails on command.
+func EmptyOnDisk(tb testing.TB) *House {
+	tb.Helper()
+	root, err := os.MkdirTemp("/dev/shm", "rallyvault-test-")
+	if err != nil {
+		root = tb.TempDir()
+	}
+	tb.Cleanup(func() { os.RemoveAll(root) })
+	h := &House{Dir: filepath.Join(root, "data"), Clock: &Clock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}, tb: tb}
+	if err := os.Mkdir(h.Dir, 0o700); err != nil {
+		tb.Fatal(err)
+	}
+	h.Disk = faultfs.New(tb, h.Dir)
+	tb.Cleanup(h.Abandon)
+	return h
+}
+
+// Crash ends the vault as a killed process does, or with a random source as a
+// power cut does, and leaves the disk without faults to the next start.
+func (h *House) Crash(r *rand.Rand) {
+	h.tb.Helper()
+	h.Disk.Die()
+	h.Abandon()
+	h.Disk.Restart(h.tb, r)
 }
 
 // Open starts a vault on a directory that a test has prepared, and returns the
@@ -149,16 +221,21 @@ func (h *House) Start() {
 
 func (h *House) start() error {
 	ctx := context.Background()
-	store, err := sqlite.Open(ctx, h.Dir)
+	var opts []sqlite.Option
+	layer := func(d slots.Disk) slots.Disk { return d }
+	if h.Disk != nil {
+		opts, layer = append(opts, sqlite.WithVFS(h.Disk.VFS()), sqlite.WithFree(h.Disk.Free)), h.Disk.Slots
+	}
+	store, err := sqlite.Open(ctx, h.Dir, opts...)
 	if err != nil {
 		return err
 	}
-	f, err := slots.Open(h.Dir)
+	f, err := slots.OpenOn(h.Dir, layer)
 	if err != nil {
 		store.Close()
 		return err
 	}
-	c := vault.Config{Store: store, Slots: f, Now: h.Clock.Now, WorkFactor: WorkFactor, ClockIsRight: h.ClockIsRight}
+	c := vault.Config{Store: store, Slots: f, Now: h.Clock.Now, WorkFactor: WorkFactor, ClockIsRight: h.ClockIsRight, Elapsed: h.Elapsed}
 	if h.Wrap != nil {
 		c.Store = h.Wrap(store)
 	}
