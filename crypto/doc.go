@@ -6,6 +6,7 @@
 //
 //   - agebox seals bytes to post-quantum age recipients, to locks and to
 //     people's passphrases, and checks the binding line every plaintext begins with;
+//   - shares makes and reads recovery shares on paper, and seals to k of n of them;
 //   - slots keeps the locks, the log key, the handle secret and the backup key in
 //     a file whose slots are overwritten in place;
 //   - pgp makes the group's OpenPGP certificate;

@@ -116,6 +116,7 @@ func byHand(t *testing.T) func(passphrase string, env ...string) (stdout, stderr
 // TestByHand reads a list with the sqlite3 shell, the age program and zstd,
 // following FORMAT.md to the letter.
 func TestByHand(t *testing.T) {
+	t.Parallel()
 	needTools(t, "bash", "sqlite3", "age", "age-plugin-batchpass", "zstd", "xxd", "od", "base32", "awk")
 	run := byHand(t)
 	ctx := t.Context()
@@ -310,4 +311,54 @@ func contents(t *testing.T, dir string) map[string]string {
 		}
 	}
 	return out
+}
+
+// TestByHandShares reads a list with recovery shares in place of a passphrase,
+// typed into files in the ways in which people do.
+func TestByHandShares(t *testing.T) {
+	t.Parallel()
+	needTools(t, "bash", "sqlite3", "age", "age-plugin-batchpass", "zstd", "xxd", "od", "base32", "awk")
+	run := byHand(t)
+	for _, scheme := range []string{"2/3", "3/5"} {
+		g := newGrove(t, scheme)
+		g.Stop()
+		dir := t.TempDir()
+		var files []string
+		for i, s := range g.Shares {
+			text := s.Text().Bytes()
+			if i == 0 {
+				text = bytes.ReplaceAll(append([]byte("Keep this.\n\n"), text...), []byte("\n"), []byte("\r\n"))
+			}
+			files = append(files, filepath.Join(dir, fmt.Sprintf("share-%d.txt", s.Number)))
+			if err := os.WriteFile(files[i], text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		needed := int(scheme[0] - '0')
+		choices := [][]string{files[:needed], files}
+		if needed == 3 {
+			choices = [][]string{files[1:4]}
+		}
+		for _, given := range choices {
+			slices.Reverse(given)
+			out, stderr, err := run("", "data="+g.Dir, "list="+string(g.hide), "shares="+strings.Join(given, " "))
+			if err != nil || !strings.Contains(out, `"ana2@example.org"`) || strings.Count(out, "\n") != 2 {
+				t.Errorf("%s, %d shares: got %q, %v: %s", scheme, len(given), out, err, stderr)
+			}
+			slices.Reverse(given)
+		}
+		if needed == 3 {
+			continue
+		}
+		out, stderr, err := run("", "data="+g.Dir, "shares="+strings.Join(files, " "))
+		if err != nil || !strings.Contains(out, `"title":"Both"`) || !strings.Contains(out, `"title":"Hidden"`) {
+			t.Errorf("%s: titles: got %q, %v: %s", scheme, out, err, stderr)
+		}
+		for what, given := range map[string][]string{"one too few": files[1:needed], "one twice": append(slices.Repeat(files[:1], 2), files[2:needed]...)} {
+			out, stderr, err := run("", "data="+g.Dir, "list="+string(g.hide), "shares="+strings.Join(given, " "))
+			if err == nil || strings.Contains(out, "@") {
+				t.Errorf("%s, %s: got %q: %s", scheme, what, out, stderr)
+			}
+		}
+	}
 }

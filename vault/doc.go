@@ -16,6 +16,9 @@
 //   - wrap: a key sealed to one holder, inside a lock
 //   - lock: the server half of one wrap, in a slot of the slot file
 //   - epoch: the generation of a list's keys
+//   - recovery share: an age identity on paper, of which k of n open R, to which
+//     everything is wrapped that members hold
+//   - invitation: a code by which somebody becomes a member and chooses a passphrase
 //   - statement: the text that says what an object consists of, with the
 //     SHA-256 of every blob; a list's statement is its manifest
 //   - act: a change or a reading; it is in the audit trail or it did not happen

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/crypto/shares"
 	"github.com/rallyvault/rallyvault/crypto/slots"
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
@@ -25,9 +26,14 @@ type Founding struct {
 	Handle       string // of the first organiser; better a pseudonym
 	Passphrase   crypto.Secret
 
-	// Recovery is "none": a lost passphrase is final. Shares on paper, "2/3",
-	// come with a later version.
+	// Recovery is "none": a lost passphrase is final. Or it says how many shares
+	// on paper open the vault together, of how many: "2/3"; see shares.ParseScheme.
 	Recovery string
+
+	// KeepShares is handed the shares before the founding takes effect, and
+	// brings them to where they are kept: nobody sees them again, and they are
+	// wiped when it returns. An error stops the founding. It is needed unless Recovery is "none".
+	KeepShares func([]shares.Share) error
 
 	// Silence is how long no organiser may sign in before the group counts as
 	// ended: "off", "180d" or "365d".
@@ -133,6 +139,9 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 	if err := f.Check(); err != nil {
 		return err
 	}
+	if f.Recovery != recoveryNone && f.KeepShares == nil {
+		return invalid("recovery-shares", "recovery shares need a place to be kept")
+	}
 	v.founding.Lock()
 	defer v.founding.Unlock()
 	if v.Founded() {
@@ -173,7 +182,7 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 	v.writer = newWriter(v)
 
 	member := MemberID(newID())
-	vd, md, err := v.foundingDrafts(id.String(), string(member), f)
+	vd, md, err := v.foundingDrafts(ctx, id.String(), string(member), f)
 	if err != nil {
 		return err
 	}
@@ -216,12 +225,10 @@ func (f *Founding) Check() error {
 	if err := checkPassphrase(f.Passphrase); err != nil {
 		return err
 	}
-	switch f.Recovery {
-	case "none":
-	case "2/3":
-		return &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "recovery shares are not in this version"}
-	default:
-		return invalid("recovery", "recovery is none or 2/3")
+	if f.Recovery != recoveryNone {
+		if _, _, err := parseScheme(f.Recovery); err != nil {
+			return err
+		}
 	}
 	switch f.Silence {
 	case "", "off", "180d", "365d":
@@ -232,8 +239,9 @@ func (f *Founding) Check() error {
 }
 
 // foundingDrafts makes O, P, the first member's M, and everything sealed to
-// them. The locks are durable before it returns.
-func (v *Vault) foundingDrafts(vault, member string, f Founding) (vd, md *draft, err error) {
+// them; and the recovery shares, which are kept somewhere when it returns. The
+// locks are durable then.
+func (v *Vault) foundingDrafts(ctx context.Context, vault, member string, f Founding) (vd, md *draft, err error) {
 	var keys [3]*agebox.Identity // M, O, P
 	for i := range keys {
 		if keys[i], err = agebox.NewIdentity(); err != nil {
@@ -248,7 +256,7 @@ func (v *Vault) foundingDrafts(vault, member string, f Founding) (vd, md *draft,
 
 	vd = newDraft(kindVault, vault, vault)
 	vd.facts["founded"] = v.clock.now().Format(time.DateOnly)
-	vd.facts["recovery"] = f.Recovery
+	vd.facts[factRecovery] = recoveryNone
 	vd.facts["silence"] = "off"
 	if f.Silence != "" {
 		vd.facts["silence"] = f.Silence
@@ -259,17 +267,17 @@ func (v *Vault) foundingDrafts(vault, member string, f Founding) (vd, md *draft,
 	vd.setRecipient(recipientName(1, keyP), p.Recipient())
 
 	md = newDraft(kindMember, vault, member)
-	md.facts["role"] = string(Organiser)
-	md.facts["since"] = vd.facts["founded"]
-	md.facts["handle-mac"] = v.handleMAC(vault, f.Handle)
-	md.facts["recipient"] = m.Recipient().String()
-	pass, err := v.sealPassphrase(vault, member, m, f.Passphrase, locks[0])
+	md.facts[factRole] = string(Organiser)
+	md.facts[factSince] = vd.facts["founded"]
+	md.facts[factPassphraseSince] = vd.facts["founded"]
+	md.facts[factHandleMAC] = v.handleMAC(vault, f.Handle)
+	md.facts[factRecipient] = m.Recipient().String()
+	file, err := v.passphraseFile(ctx, vault, member, m, f.Passphrase)
 	if err != nil {
 		return nil, nil, err
 	}
-	md.set(blobPassphrase, locks[0].ID, pass)
-
 	for _, err := range []error{
+		sealInto(md, blobPassphrase, file)(locks[0]),
 		vd.wrap(1, keyO, member, o, m.Recipient(), locks[1]),
 		vd.wrap(1, keyP, member, p, m.Recipient(), locks[2]),
 		vd.seal(blobOrganisation, bind(blobOrganisation, vault), pad([]byte(f.Organisation)), o.Recipient()),
@@ -281,26 +289,13 @@ func (v *Vault) foundingDrafts(vault, member string, f Founding) (vd, md *draft,
 			return nil, nil, err
 		}
 	}
-	return vd, md, nil
+	if f.Recovery == recoveryNone {
+		return vd, md, nil
+	}
+	return vd, md, v.foundRecovery(vd, f, o, p)
 }
 
 func passphraseBinding(vault, member string) string { return bind("passphrase", vault, member) }
-
-// sealPassphrase makes a member's passphrase file: M, and the log key's public
-// half so that a member notices an exchanged slot file, under the passphrase,
-// inside a lock.
-func (v *Vault) sealPassphrase(vault, member string, m *agebox.Identity, pass crypto.Secret, slot slots.Slot) ([]byte, error) {
-	secret := m.Secret()
-	body := append(append([]byte{}, secret.Bytes()...), '\n')
-	body = append(body, v.trail.VerifierKey()...)
-	body = append(body, '\n')
-	defer func() { clear(body); secret.Wipe() }()
-	inner, err := agebox.SealPassphrase(passphraseBinding(vault, member), body, pass, v.workFactor)
-	if err != nil {
-		return nil, err
-	}
-	return slot.Lock.Seal(inner)
-}
 
 // maxProse is the longest paragraph that is kept, in characters.
 const maxProse = 4000

@@ -9,7 +9,7 @@ import (
 )
 
 // recoverState finishes what was interrupted, before anybody is listened to:
-// destructions, lists whose deadline passed, lists that lived until the
+// destructions, lists and invitations whose time passed, lists that lived until the
 // service stopped, imports without an end, locks that nothing names.
 func (v *Vault) recoverState(ctx context.Context) error {
 	now := v.clock.now()
@@ -28,12 +28,16 @@ func (v *Vault) recoverState(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := v.lapseInvitations(ctx); err != nil {
+		return err
+	}
 	if err := v.clearUnfinished(ctx); err != nil {
 		return err
 	}
 	if err := v.clearUnnamed(ctx); err != nil {
 		return err
 	}
+	v.recordDamage(ctx)
 	v.Sweep(ctx)
 	return nil
 }
@@ -159,7 +163,10 @@ func (v *Vault) keep() {
 			timer.Stop()
 			return
 		}
-		if v.clock.trouble() != nil {
+		// Deadlines pass also while nobody is answered because the clock was
+		// set back. Only a vault that was opened with such a clock waits: what
+		// is due then depends on how long it was closed.
+		if v.clock.trouble() != nil && !v.caughtUp.Load() {
 			continue
 		}
 		v.clearRetired()
@@ -200,13 +207,19 @@ func (v *Vault) untilNext() time.Duration {
 			wait = min(wait, deadlineOf(l.manifest).Sub(now))
 		}
 	}
+	for _, m := range v.members {
+		if m.invited() {
+			wait = min(wait, m.invitedUntil().Sub(now))
+		}
+	}
 	if v.anyRetired() {
 		wait = min(wait, time.Second)
 	}
 	return max(wait, 0)
 }
 
-// KeepDeadlines destroys every list whose deadline has passed, and goes on
+// KeepDeadlines destroys every list whose deadline has passed, ends invitations
+// whose time has, and goes on
 // with destructions that could not be finished. It reports whether nothing is
 // left to do. The vault does it by itself; tests with a clock of their own call
 // it.
@@ -221,6 +234,10 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 		}
 	}
 	v.mu.RUnlock()
+	if err := v.lapseInvitations(ctx); err != nil {
+		v.log.Error("an invitation that has lapsed is closed but not cleared away yet", "error", err)
+		ok = false
+	}
 	for l, by := range ends {
 		if _, err := v.end(ctx, l, by); err != nil && KindOf(err) != Gone {
 			v.log.Error("a list that has ended is closed but not cleared away yet", "list", l.id, "error", err)

@@ -45,6 +45,18 @@ type draft struct {
 	base *statement // nil for a new object
 	data map[string][]byte
 	drop []string
+
+	relies []reliance
+}
+
+// A reliance is a fact of another object that a draft was made from.
+type reliance struct{ object, key, value string }
+
+// rely voids the draft once a fact of another object has changed: a key that
+// was wrapped to a member's identity must not be stored after that identity was
+// replaced, or nobody could open it.
+func (d *draft) rely(s *statement, key string) {
+	d.relies = append(d.relies, reliance{s.object, key, s.fact(key)})
 }
 
 func newDraft(kind, vault, object string) *draft {
@@ -110,6 +122,11 @@ func (s *statement) keyBinding(epoch int64, field string) string {
 
 // store writes the draft in an act: its blobs and then the statement.
 func (d *draft) store(t *actTx) error {
+	for _, r := range d.relies {
+		if cur := t.current(r.object); cur == nil || cur.fact(r.key) != r.value {
+			return errOvertaken()
+		}
+	}
 	for _, name := range d.drop {
 		if err := t.DeleteBlob(d.object, name); err != nil {
 			return err
@@ -138,7 +155,7 @@ func (v *Vault) blob(ctx context.Context, s *statement, name string) ([]byte, er
 		return nil, err
 	}
 	if err != nil || sha256.Sum256(data) != ref.sum {
-		return nil, v.overtaken(ctx, s, func() error { return damaged(placeOf(s, name), err) })
+		return nil, v.overtaken(ctx, s, func() error { return v.tampered(ctx, s.object, placeOf(s, name), err) })
 	}
 	return data, nil
 }
@@ -148,7 +165,7 @@ func (v *Vault) blob(ctx context.Context, s *statement, name string) ([]byte, er
 // commit is in the database a moment before it is in memory: an act of nothing
 // is answered when those before it are in both.
 func (v *Vault) overtaken(ctx context.Context, s *statement, found func() error) error {
-	if v.statement(s.object) == s {
+	if v.statement(s.object) == s && v.writer != nil {
 		if err := v.do(ctx, func(*actTx) error { return nil }); err != nil {
 			return err
 		}
@@ -170,7 +187,7 @@ func (v *Vault) openBlob(ctx context.Context, s *statement, name, binding string
 	}
 	body, err := agebox.Open(binding, sealed, id)
 	if err != nil {
-		return nil, damaged(placeOf(s, name), err)
+		return nil, v.tampered(ctx, s.object, placeOf(s, name), err)
 	}
 	return body, nil
 }
@@ -190,7 +207,7 @@ func (v *Vault) unlock(ctx context.Context, s *statement, name string, data []by
 	}
 	inner, err := lock.Open(data)
 	if err != nil {
-		return nil, damaged(placeOf(s, name), err)
+		return nil, v.tampered(ctx, s.object, placeOf(s, name), err)
 	}
 	return inner, nil
 }
@@ -205,7 +222,7 @@ func (v *Vault) openKey(ctx context.Context, s *statement, name, binding string,
 	defer secret.Wipe()
 	key, err := agebox.ParseIdentity(secret)
 	if err != nil {
-		return nil, damaged(placeOf(s, name), err)
+		return nil, v.tampered(ctx, s.object, placeOf(s, name), err)
 	}
 	return key, nil
 }
@@ -218,7 +235,7 @@ func (v *Vault) recipient(ctx context.Context, s *statement, name string) (*ageb
 	}
 	r, err := agebox.ParseRecipient(string(text))
 	if err != nil {
-		return nil, damaged(placeOf(s, name), err)
+		return nil, v.tampered(ctx, s.object, placeOf(s, name), err)
 	}
 	return r, nil
 }

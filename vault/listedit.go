@@ -119,25 +119,26 @@ func retiredLocks(before, after *statement) []slots.ID {
 // retire overwrites the locks that before has and after has not. If that
 // fails the keeper goes on trying, and after a restart the start does.
 func (v *Vault) retire(before, after *statement) error {
-	err := v.slots.Clear(retiredLocks(before, after)...)
+	return v.retireLocks(retiredLocks(before, after))
+}
+
+func (v *Vault) retireLocks(old []slots.ID) error {
+	err := v.slots.Clear(old...)
 	if err == nil {
 		return nil
 	}
-	v.retireSoon(before, after)
+	v.retireSoon(old)
 	return &Error{Kind: Unavailable, Op: "vault.retire", Code: "lock-not-overwritten", RetryAfter: time.Minute, Err: err,
 		Msg:  "the change is saved, but the lock of what it replaced could not be overwritten yet",
 		Hint: "the service goes on trying; free some space on the disk of the slot file"}
 }
 
 // retireSoon leaves to the keeper what retire does.
-func (v *Vault) retireSoon(before, after *statement) {
+func (v *Vault) retireSoon(old []slots.ID) {
 	v.retiredMu.Lock()
-	v.retired = append(v.retired, retiredLocks(before, after)...)
+	v.retired = append(v.retired, old...)
 	v.retiredMu.Unlock()
-	select {
-	case v.wake <- struct{}{}:
-	default:
-	}
+	v.wakeKeeper()
 }
 
 func (v *Vault) anyRetired() bool {
@@ -239,7 +240,7 @@ func (s *Session) addReason(ctx context.Context, d *draft, about, reason string)
 			return "", err
 		}
 		if err := json.Unmarshal(body, &all); err != nil {
-			return "", damaged(placeOf(d.base, blobReasons), err)
+			return "", s.v.tampered(ctx, d.object, placeOf(d.base, blobReasons), err)
 		}
 	}
 	all = append(all, reasonText{s.v.clock.now().Truncate(time.Hour), s.member, about, reason})
@@ -313,11 +314,7 @@ func (s *Session) dropField(ctx context.Context, m *statement, field string) (*d
 		}
 	}
 	d.remove(recipientName(old, keyL))
-	locks, err := s.v.createLocks(m, len(stewards))
-	if err != nil {
-		return nil, err
-	}
-	l, err := d.newListKey(old+1, stewards, locks)
+	l, err := s.newListKey(ctx, d, old+1, stewards)
 	if err != nil {
 		return nil, err
 	}

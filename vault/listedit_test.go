@@ -161,6 +161,7 @@ func TestCreateListRules(t *testing.T) {
 // end at a whole second, less than a second from what was asked for, and later
 // only where they would lose more than half.
 func TestBriefLists(t *testing.T) {
+	t.Parallel()
 	h := vaulttest.New(t)
 	s := h.SignIn()
 	for _, into := range []time.Duration{0, time.Millisecond, 500 * time.Millisecond, 999 * time.Millisecond} {
@@ -191,6 +192,7 @@ func TestBriefLists(t *testing.T) {
 }
 
 func TestEditListRules(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
@@ -500,6 +502,7 @@ func TestContactRules(t *testing.T) {
 // TestEraseInSeveralRegions: a number is read as each list's own country
 // writes it; where it is none, nobody is meant.
 func TestEraseInSeveralRegions(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
@@ -599,6 +602,7 @@ func TestPrivateList(t *testing.T) {
 // TestDropQuestionWithTitle: an edit that drops a question and changes the
 // title seals both changes once, and leaves no lock that nothing names.
 func TestDropQuestionWithTitle(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	title, purpose := "New title", "a new purpose"
 	for name, edit := range map[string]vault.ListEdit{

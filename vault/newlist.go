@@ -72,11 +72,11 @@ func (s *Session) CreateList(ctx context.Context, n NewList) (*List, error) {
 	if n.UntilStop {
 		d.facts[factUntilStop] = "yes"
 	}
-	locks, err := v.createLocks(d.statement, 1+len(stewards))
+	l, err := s.newListKey(ctx, d, 1, stewards)
 	if err != nil {
 		return nil, err
 	}
-	l, err := d.newListKey(1, stewards, locks[1:])
+	locks, err := v.createLocks(d.statement, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +260,11 @@ func (s *Session) stewardsByHandle(op string, handles []string) ([]*statement, e
 	for _, h := range handles {
 		m := s.v.memberByMAC(s.v.handleMAC(s.v.ID(), h))
 		if m == nil {
-			return nil, &Error{Kind: NotFound, Op: op, Code: "no-such-member", Msg: "there is no member of that handle"}
+			return nil, errNoMember(op)
+		}
+		if m.invited() {
+			return nil, &Error{Kind: Conflict, Op: op, Code: "not-joined", Msg: "this member has not joined yet, and cannot hold a key",
+				Hint: "add the member as a steward after the invitation was used"}
 		}
 		if !slices.Contains(out, m) {
 			out = append(out, m)
@@ -269,20 +273,43 @@ func (s *Session) stewardsByHandle(op string, handles []string) ([]*statement, e
 	return out, nil
 }
 
-// newListKey makes an L of the given epoch and wraps it for each steward.
-func (d *draft) newListKey(epoch int64, stewards []*statement, locks []slots.Slot) (*agebox.Identity, error) {
+// newListKey makes an L of the given epoch and wraps it for each steward, and
+// for the recovery shares if there are any and the list outlives the service.
+func (s *Session) newListKey(ctx context.Context, d *draft, epoch int64, stewards []*statement) (*agebox.Identity, error) {
 	l, err := agebox.NewIdentity()
 	if err != nil {
 		return nil, err
 	}
 	d.setInt(factEpoch, epoch)
 	d.setRecipient(recipientName(epoch, keyL), l.Recipient())
-	for i, m := range stewards {
-		r, err := agebox.ParseRecipient(m.fact("recipient"))
+	type holder struct {
+		name string
+		to   *agebox.Recipient
+	}
+	var holders []holder
+	for _, m := range stewards {
+		r, err := agebox.ParseRecipient(m.fact(factRecipient))
 		if err != nil {
 			return nil, err
 		}
-		if err := d.wrap(epoch, keyL, m.object, l, r, locks[i]); err != nil {
+		d.rely(m, factRecipient)
+		holders = append(holders, holder{m.object, r})
+	}
+	self := s.v.statement(s.v.ID())
+	d.rely(self, factRecoverySet)
+	if d.fact(factUntilStop) == "" && self.recoverySet() > 0 {
+		r, err := s.v.recipient(ctx, self, recipientName(self.recoverySet(), keyR))
+		if err != nil {
+			return nil, err
+		}
+		holders = append(holders, holder{self.recoveryHolder(), r})
+	}
+	locks, err := s.v.createLocks(d.statement, len(holders))
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range holders {
+		if err := d.wrap(epoch, keyL, h.name, l, h.to, locks[i]); err != nil {
 			return nil, err
 		}
 	}

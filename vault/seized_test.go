@@ -47,6 +47,16 @@ func (h haul) kinds(kind string) (n int) {
 // nothing more opens. It asks no manifest what belongs to what.
 func opened(t *testing.T, dbDir, slotsDir, passphrase string) haul {
 	t.Helper()
+	byPassphrase, err := age.NewScryptIdentity(passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openedWith(t, dbDir, slotsDir, byPassphrase)
+}
+
+// openedWith is opened for somebody who has other keys.
+func openedWith(t *testing.T, dbDir, slotsDir string, keys ...age.Identity) haul {
+	t.Helper()
 	mixed := filepath.Join(t.TempDir(), "mixed")
 	vaulttest.CopyTo(t, dbDir, mixed)
 	data, err := os.ReadFile(filepath.Join(slotsDir, slots.Name))
@@ -94,11 +104,6 @@ func opened(t *testing.T, dbDir, slotsDir, passphrase string) haul {
 		}
 	}
 
-	byPassphrase, err := age.NewScryptIdentity(passphrase)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := []age.Identity{byPassphrase}
 	out := haul{}
 	tried := map[string]bool{}
 	for more := true; more; {
@@ -123,6 +128,9 @@ func opened(t *testing.T, dbDir, slotsDir, passphrase string) haul {
 					continue
 				}
 				out[line], more = []byte(body), true
+				if strings.HasPrefix(body, "age-encryption.org/v1\n") { // a layer of a recovery share
+					sealed = append(sealed, []byte(body))
+				}
 				secret, _, _ := strings.Cut(body, "\n")
 				if id, err := age.ParseHybridIdentity(secret); err == nil {
 					keys = append(keys, id)
@@ -136,6 +144,7 @@ func opened(t *testing.T, dbDir, slotsDir, passphrase string) haul {
 // TestSeizedCopies keeps a copy of the data directory from before each end of
 // an access, and tries it with the slot file from after it.
 func TestSeizedCopies(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
@@ -238,6 +247,7 @@ func TestSeizedCopies(t *testing.T) {
 
 // TestUntilStop: such a list ends with the service, however that ends.
 func TestUntilStop(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	for _, end := range []string{"stop", "kill"} {
 		t.Run(end, func(t *testing.T) {

@@ -90,6 +90,17 @@ func (t *sessionTable) dropLocked(id sessionID) {
 	}
 }
 
+// dropMember ends every session of a member.
+func (t *sessionTable) dropMember(member MemberID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, s := range t.byID {
+		if s.member == member {
+			t.dropLocked(id)
+		}
+	}
+}
+
 func (t *sessionTable) dropAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,7 +141,9 @@ func sessionKeys(secret []byte) (id sessionID, key []byte, err error) {
 	return id, key, err
 }
 
-// openSession seals M into a new session and returns its token.
+// openSession seals M into a new session and returns its token. M is the
+// member's of now: if the passphrase was replaced, or the member reset, after M
+// was opened, there is no session.
 func (v *Vault) openSession(member MemberID, m *agebox.Identity) (Token, error) {
 	secret := randomBytes(32)
 	defer clear(secret)
@@ -149,7 +162,26 @@ func (v *Vault) openSession(member MemberID, m *agebox.Identity) (Token, error) 
 	defer plain.Wipe()
 	s.sealed = aead.Seal(nil, s.nonce[:], plain.Bytes(), sessionAD(id, member))
 	v.sessions.add(id, s)
+	// Looked at when the session is there: who replaces M publishes that first
+	// and drops the sessions then, so one of the two sees the other.
+	if _, err := v.current(string(member), m); err != nil {
+		v.sessions.drop(id)
+		return Token{}, err
+	}
 	return Token{Token: tokenPrefix + base64.RawURLEncoding.EncodeToString(secret), Expires: s.expires}, nil
+}
+
+// tokenSecret is the inverse of openSession's last line.
+func tokenSecret(token string) (secret []byte, ok bool) {
+	text, ok := strings.CutPrefix(token, tokenPrefix)
+	if !ok {
+		return nil, false
+	}
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(secret) != 32 || base64.RawURLEncoding.EncodeToString(secret) != text { // line ends are passed over
+		return nil, false
+	}
+	return secret, true
 }
 
 func sessionAD(id sessionID, member MemberID) []byte { return append(id[:], member...) }
@@ -177,12 +209,8 @@ func (v *Vault) Session(_ context.Context, token string) (*Session, error) {
 	if err := v.Available(); err != nil {
 		return nil, err
 	}
-	text, ok := strings.CutPrefix(token, tokenPrefix)
+	secret, ok := tokenSecret(token)
 	if !ok {
-		return nil, errUnauthenticated()
-	}
-	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(secret) != 32 || base64.RawURLEncoding.EncodeToString(secret) != text { // line ends are passed over
 		return nil, errUnauthenticated()
 	}
 	defer clear(secret)
@@ -258,7 +286,7 @@ func (s *Session) role() Role {
 	if m == nil {
 		return Plain
 	}
-	return Role(m.fact("role"))
+	return Role(m.fact(factRole))
 }
 
 // handle opens the spelling of a member's handle.

@@ -269,7 +269,8 @@ func TestFounding(t *testing.T) {
 		{"long handle", func(f *vault.Founding) { f.Handle = strings.Repeat("a", 33) }, vault.Invalid, "handle"},
 		{"short passphrase", func(f *vault.Founding) { f.Passphrase = crypto.NewSecret([]byte("eleven char")) }, vault.Invalid, "passphrase-short"},
 		{"common passphrase", func(f *vault.Founding) { f.Passphrase = crypto.NewSecret([]byte("password1234")) }, vault.Invalid, "passphrase-common"},
-		{"shares", func(f *vault.Founding) { f.Recovery = "2/3" }, vault.NotBuilt, "not-in-this-version"},
+		{"shares that nobody keeps", func(f *vault.Founding) { f.Recovery = "2/3" }, vault.Invalid, "recovery-shares"},
+		{"one share", func(f *vault.Founding) { f.Recovery = "1/3" }, vault.Invalid, "recovery"},
 		{"no recovery named", func(f *vault.Founding) { f.Recovery = "" }, vault.Invalid, "recovery"},
 		{"silence", func(f *vault.Founding) { f.Silence = "3d" }, vault.Invalid, "silence"},
 	} {
@@ -330,6 +331,7 @@ func TestFoundingCutShort(t *testing.T) {
 // error. Set up once more, at once or after a restart, the vault is the first
 // one, and it opens.
 func TestFoundingInDoubt(t *testing.T) {
+	t.Parallel()
 	for _, blind := range []bool{false, true} { // whether it cannot even be told at first
 		for _, restart := range []bool{false, true} {
 			h := vaulttest.Empty(t)

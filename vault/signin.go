@@ -215,18 +215,28 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 	if err != nil {
 		return Token{}, err
 	}
-	return v.openSession(member, m)
+	token, err := v.openSession(member, m)
+	if err != nil {
+		return Token{}, err
+	}
+	if err := v.coverPending(ctx, member, m); err != nil {
+		v.log.Warn("lists could not be sealed to the recovery shares; the next sign-in tries again", "error", err)
+	}
+	return token, nil
 }
 
 // unlockMember opens the M of the member whose handle has the given MAC.
 func (v *Vault) unlockMember(ctx context.Context, mac string, pass crypto.Secret) (*agebox.Identity, MemberID, error) {
-	who := v.memberByMAC(mac)
+	who := v.joinedByMAC(mac)
 	file, binding := v.door.dummy, "rallyvault/1 passphrase of nobody"
 	var damage error
 	if who != nil {
 		data, err := v.blob(ctx, who, blobPassphrase)
 		if err == nil {
 			data, err = v.unlock(ctx, who, blobPassphrase, data)
+		}
+		if err == errChanged { // the passphrase was replaced at this moment
+			return v.unlockMember(ctx, mac, pass)
 		}
 		if err != nil && KindOf(err) != CannotOpen && KindOf(err) != Gone {
 			return nil, "", err
@@ -262,7 +272,7 @@ func (v *Vault) memberByMAC(mac string) *statement {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	for _, m := range v.members {
-		if m.fact("handle-mac") == mac {
+		if m.fact(factHandleMAC) == mac {
 			return m
 		}
 	}

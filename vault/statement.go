@@ -21,6 +21,7 @@ const (
 	kindMember    = "member"
 	kindList      = "list"
 	kindDestroyed = "destroyed" // what is left of a list
+	kindRemoved   = "removed"   // nothing is left; never at rest
 )
 
 // A Hash is a SHA-256 sum.

@@ -13,6 +13,7 @@ import (
 
 // TestStory goes once through what an organiser does with a list.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()

@@ -26,11 +26,21 @@ type Config struct {
 	Store Store
 	Slots *slots.File
 	Now   func() time.Time // nil: time.Now
-	Log   *slog.Logger     // nil: nothing is logged
+
+	// Elapsed is a clock that nobody can set, by which time goes on while Now
+	// cannot be believed. nil: the machine's, or one that stands still if Now is
+	// given.
+	Elapsed func() time.Duration
+
+	Log *slog.Logger // nil: nothing is logged
 
 	// WorkFactor is the base-2 logarithm of scrypt's N for passphrase files;
 	// 0 is agebox.WorkFactor. Tests set a low one.
 	WorkFactor int
+
+	// Inspected is what Inspect found on the same files, which the caller has
+	// kept everybody from since. nil: Open looks itself.
+	Inspected *Inspection
 
 	// ClockIsRight accepts a clock that stands behind the newest recorded
 	// time, or far ahead of it.
@@ -47,6 +57,7 @@ type Vault struct {
 	workFactor int
 	door       *door
 	sessions   *sessionTable
+	large      chan struct{} // capacity 1: held by an import that knows many contacts
 
 	founding sync.Mutex
 
@@ -67,6 +78,9 @@ type Vault struct {
 	stop     sync.Once
 	keepers  sync.WaitGroup
 	sweeping sync.Mutex
+
+	findings findings
+	drafts   recoveryDrafts
 
 	retiredMu sync.Mutex
 	retired   []slots.ID // named by nothing any more, and not overwritten yet
@@ -94,32 +108,17 @@ type listState struct {
 // It returns an Untrusted error, which names the place, if the database is not
 // the one that the slot file knows, and has then changed nothing.
 func Open(ctx context.Context, c Config) (*Vault, error) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	if c.WorkFactor == 0 {
-		c.WorkFactor = agebox.WorkFactor
-	}
-	v := &Vault{
-		store: c.Store, slots: c.Slots, log: c.Log, workFactor: c.WorkFactor,
-		clock:    newClock(c.Now, c.Slots),
-		sessions: newSessionTable(),
-		members:  map[MemberID]*statement{},
-		lists:    map[ListID]*listState{},
-		wake:     make(chan struct{}, 1),
-		sweep:    make(chan struct{}, 1),
-		closing:  make(chan struct{}),
-	}
+	v := newVault(&c)
 	var err error
 	if v.door, err = newDoor(c.WorkFactor); err != nil {
 		return nil, err
 	}
-	if err := v.load(ctx); err != nil {
-		return nil, err
+	if c.Inspected == nil {
+		if c.Inspected, err = Inspect(ctx, c); err != nil {
+			return nil, err
+		}
 	}
+	v.adopt(c.Inspected)
 	if !v.founded {
 		v.caughtUp.Store(true)
 		return v, nil
@@ -142,6 +141,38 @@ func Open(ctx context.Context, c Config) (*Vault, error) {
 	}
 	v.startKeepers()
 	return v, nil
+}
+
+// newVault makes a vault on which nothing has been read yet, and fills in what
+// c leaves open.
+func newVault(c *Config) *Vault {
+	switch {
+	case c.Elapsed != nil:
+	case c.Now == nil:
+		c.Elapsed = sinceStart()
+	default:
+		c.Elapsed = func() time.Duration { return 0 }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if c.WorkFactor == 0 {
+		c.WorkFactor = agebox.WorkFactor
+	}
+	return &Vault{
+		store: c.Store, slots: c.Slots, log: c.Log, workFactor: c.WorkFactor,
+		clock:    newClock(c.Now, c.Elapsed, c.Slots),
+		sessions: newSessionTable(),
+		large:    make(chan struct{}, 1),
+		members:  map[MemberID]*statement{},
+		lists:    map[ListID]*listState{},
+		wake:     make(chan struct{}, 1),
+		sweep:    make(chan struct{}, 1),
+		closing:  make(chan struct{}),
+	}
 }
 
 // A damage is what the audit trail says of a list whose manifest is lost: the
@@ -205,6 +236,11 @@ func (v *Vault) load(ctx context.Context) error {
 		return nil // a set-up that did not end; it may begin again
 	}
 
+	if other := ofOtherVault(stored, v.slots.VaultID().String()); other != "" {
+		return &Error{Kind: Untrusted, Op: op, Code: "other-vault", Params: map[string]string{"slots": v.slots.VaultID().String(), "database": other},
+			Msg:  fmt.Sprintf("the slot file is of vault %s and the database of vault %s", v.slots.VaultID(), other),
+			Hint: "put the one that belongs to the other in its place. Nothing was changed"}
+	}
 	origin := audit.OriginOf(v.slots.VaultID().String())
 	key := v.slots.LogKey()
 	vkey, err := audit.VerifierKey(origin, key.Public().(ed25519.PublicKey))
@@ -242,9 +278,8 @@ func (v *Vault) load(ctx context.Context) error {
 			// ended and gone
 		case list != nil:
 			// One damaged list must not take the others with it.
-			list.err = damaged("list "+object+": the manifest", errors.New("not the one the audit trail vouches for"))
+			list.err = damaged(placeOfManifest(object), errManifest)
 			v.lists[ListID(object)] = &listState{id: ListID(object), busy: make(chan struct{}, 1), damage: list}
-			v.log.Error("a list cannot be opened: its manifest is not the one the audit trail vouches for", "list", object)
 		default:
 			return &Error{Kind: Untrusted, Op: op, Code: "statement", Params: map[string]string{"object": object},
 				Msg:  fmt.Sprintf("the stored statement of %s is not the one the audit trail vouches for", object),
@@ -263,6 +298,19 @@ func (v *Vault) load(ctx context.Context) error {
 	}
 	v.founded = true
 	return nil
+}
+
+// ofOtherVault returns the id of the vault that all statements are of, if it is
+// not this one. It is a guess that makes an error clear: nobody vouches for it.
+func ofOtherVault(stored map[string][]byte, vault string) (other string) {
+	for _, text := range stored {
+		s, err := parseStatement(text)
+		if err != nil || s.vault == vault || other != "" && s.vault != other {
+			return ""
+		}
+		other = s.vault
+	}
+	return other
 }
 
 func untrusted(op string, err error) error {
@@ -289,6 +337,9 @@ func (v *Vault) publish(s *statement) {
 		v.self = s
 	case kindMember:
 		v.members[MemberID(s.object)] = s
+		v.wakeKeeper() // it may be an invitation, which lapses
+	case kindRemoved:
+		delete(v.members, MemberID(s.object))
 	case kindList, kindDestroyed:
 		l := v.lists[ListID(s.object)]
 		if l == nil {
@@ -378,6 +429,9 @@ func (v *Vault) ConsistencyProof(ctx context.Context, old, size int64) (tlog.Tre
 
 // do runs an act; see writer.
 func (v *Vault) do(ctx context.Context, apply func(*actTx) error) error {
+	if v.writer == nil { // see Rehearse
+		return &Error{Kind: Unavailable, Op: "vault.do", Code: "read-only", Msg: "the vault is open for reading only"}
+	}
 	return v.writer.do(ctx, apply)
 }
 

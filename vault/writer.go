@@ -40,8 +40,13 @@ type actTx struct {
 // record appends an entry to the audit trail.
 func (t *actTx) record(e audit.Entry) error {
 	e.Time = t.now
+	e.Vouches = nil
 	for _, s := range t.made {
-		e.Vouches = append(e.Vouches, audit.Vouch{Object: s.object, SHA256: s.sum.String()})
+		w := audit.Vouch{Object: s.object}
+		if s.kind != kindRemoved {
+			w.SHA256 = s.sum.String()
+		}
+		e.Vouches = append(e.Vouches, w)
 	}
 	t.made = nil
 	_, err := t.staged.Append(e)
@@ -51,10 +56,38 @@ func (t *actTx) record(e audit.Entry) error {
 // current returns the newest statement of an object, committed or of an
 // earlier act of the group; nil if there is none.
 func (t *actTx) current(object string) *statement {
-	if s := t.pending[object]; s != nil {
-		return s
+	s := t.pending[object]
+	if s == nil {
+		s = t.v.statement(object)
 	}
-	return t.v.statement(object)
+	if s != nil && s.kind == kindRemoved {
+		return nil
+	}
+	return s
+}
+
+// errOvertaken says that an act started from what is no longer so.
+func errOvertaken() error {
+	return &Error{Kind: Conflict, Op: "vault.put", Code: "changed-meanwhile",
+		Msg: "somebody else changed it at the same moment", Hint: "look at it again and repeat what you wanted"}
+}
+
+// remove deletes an object, of which nothing is left but what the audit trail
+// says: the next record vouches for its end. It fails like put.
+func (t *actTx) remove(base *statement) error {
+	if t.current(base.object) != base {
+		return errOvertaken()
+	}
+	if err := t.DeleteBlobs(base.object); err != nil {
+		return err
+	}
+	if err := t.DeleteStatement(base.object); err != nil {
+		return err
+	}
+	end := newStatement(kindRemoved, base.vault, base.object)
+	t.made = append(t.made, end)
+	t.all = append(t.all, end)
+	return nil
 }
 
 // put stores next in place of base, which is nil for a new object. The next
@@ -65,8 +98,7 @@ func (t *actTx) put(base, next *statement) error {
 		if cur != nil && (cur.kind == kindDestroyed || cur.fact(factEnding) != "") {
 			return goneList()
 		}
-		return &Error{Kind: Conflict, Op: "vault.put", Code: "changed-meanwhile",
-			Msg: "somebody else changed it at the same moment", Hint: "look at it again and repeat what you wanted"}
+		return errOvertaken()
 	}
 	if base != nil && base.kind == kindList && next.kind == kindList && !t.now.Before(deadlineOf(base)) {
 		return goneList()
@@ -281,7 +313,7 @@ func (w *writer) resolve(ctx context.Context) error {
 	// overwrite the locks of what they replaced.
 	for _, s := range g.pending {
 		if before := w.v.statement(s.object); before != nil {
-			w.v.retireSoon(before, s)
+			w.v.retireSoon(retiredLocks(before, s))
 		}
 	}
 	return w.install(g)

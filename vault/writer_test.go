@@ -251,6 +251,7 @@ func (b *blindStore) Checkpoints(ctx context.Context, from int64, yield func(int
 // and nobody can tell yet. What is removed because it failed is nothing that
 // the manifest names now.
 func TestDoubtfulImportIsNotDiscarded(t *testing.T) {
+	t.Parallel()
 	for _, again := range []bool{true, false} { // whether it can be told at once
 		st := newStage(t)
 		st.Stop()

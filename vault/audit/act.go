@@ -14,6 +14,15 @@ const (
 	SessionClose     Act = "session.close"     // a member signed out
 	MemberPassphrase Act = "member.passphrase" // a member's passphrase was replaced; Subject is the member
 
+	MemberInvite      Act = "member.invite"       // Subject was invited; Deadline is when the invitation lapses
+	MemberJoin        Act = "member.join"         // Subject used the invitation and set a passphrase
+	MemberReset       Act = "member.reset"        // Subject's keys were dropped and an invitation took their place; Deadline as above
+	MemberRecover     Act = "member.recover"      // Subject got a new passphrase by recovery shares; By is empty, as shares have no name
+	MemberInviteLapse Act = "member.invite.lapse" // Subject, who had no passphrase, was removed
+
+	RecoveryRenew Act = "recovery.renew" // new recovery shares were made, those before are dead; Count is the number of lists they cover
+	RecoveryCover Act = "recovery.cover" // Count lists were sealed to the recovery shares that there are
+
 	ListCreate        Act = "list.create"         // a list was made; Deadline is its end
 	ListEdit          Act = "list.edit"           // title, purpose or fields were edited; Fields are those added
 	ListFieldDrop     Act = "list.field.drop"     // Fields were dropped and their keys destroyed
@@ -35,6 +44,7 @@ func (a Act) Valid() bool {
 	switch a {
 	case VaultSetup, VaultPurge, ClockAccepted, TamperFound,
 		SessionOpen, SessionClose, MemberPassphrase,
+		MemberInvite, MemberJoin, MemberReset, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
 		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListPreview, ListDestroyIntent, ListDestroy,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
 		return true

@@ -45,12 +45,14 @@ type Entry struct {
 	// Fields are the kinds of data concerned, by their names in the catalogue: sorted, each
 	// once (Append sees to both).
 	Fields []string `json:"fields,omitempty"`
-	// Count is the number of contacts (VaultPurge: of remains) concerned; nil if the act has none.
+	// Count is the number of contacts (VaultPurge: of remains; RecoveryRenew and RecoveryCover: of
+	// lists) concerned; nil if the act has none.
 	Count *int64 `json:"count,omitempty"`
 	// Vouches give the new state of each object the act changed, sorted by Object, each object once.
 	Vouches []Vouch `json:"vouches,omitempty"`
-	// Deadline is the list's end as this act sets it, UTC, whole seconds. The entry is the
-	// authority to destroy the list from that second on.
+	// Deadline is the end of the list, or of the invitation, as this act sets it, UTC, whole
+	// seconds. The entry is the authority to destroy the list, or to remove whom was invited,
+	// from that second on.
 	Deadline *time.Time `json:"deadline,omitempty"`
 	// Reason is the SHA-256, in hex, of the reason as it is stored, sealed.
 	Reason string `json:"reason_sha256,omitempty"`

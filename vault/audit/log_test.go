@@ -453,7 +453,8 @@ func TestActs(t *testing.T) {
 		audit.VaultSetup, audit.VaultPurge, audit.ClockAccepted, audit.TamperFound, audit.SessionOpen,
 		audit.SessionClose, audit.MemberPassphrase, audit.ListCreate, audit.ListEdit, audit.ListFieldDrop,
 		audit.ListShorten, audit.ListRead, audit.ListImport, audit.ListPreview, audit.ListDestroyIntent, audit.ListDestroy,
-		audit.ContactAdd, audit.ContactCorrect, audit.ContactErase, audit.ContactFind,
+		audit.MemberInvite, audit.MemberJoin, audit.MemberReset, audit.MemberRecover, audit.MemberInviteLapse,
+		audit.RecoveryRenew, audit.RecoveryCover, audit.ContactAdd, audit.ContactCorrect, audit.ContactErase, audit.ContactFind,
 	} {
 		if !a.Valid() {
 			t.Errorf("%q is not valid", a)

@@ -41,12 +41,17 @@ func ConsistencyProof(ctx context.Context, s Store, oldSize, newSize int64) (tlo
 	return tlog.ProveTree(newSize, oldSize, hashReader(ctx, s))
 }
 
+// maxSize is the largest log, in entries, that anything is proved of. No log gets
+// there; package tlog does not come back from a size above 1<<62, and a server
+// can sign any.
+const maxSize = 1 << 60
+
 // CheckConsistency checks a ConsistencyProof between two checkpoints: nil means that nothing
 // in the old one was changed, dropped or reordered on the way to the new one.
 func CheckConsistency(p tlog.TreeProof, oldSize int64, oldRoot tlog.Hash, newSize int64, newRoot tlog.Hash) error {
 	ok := false
 	switch {
-	case oldSize < 0 || newSize < oldSize:
+	case oldSize < 0 || newSize < oldSize || newSize > maxSize:
 	case oldSize == 0:
 		var empty tree
 		ok = len(p) == 0 && oldRoot == empty.root() && (newSize > 0 || newRoot == oldRoot)
@@ -69,7 +74,7 @@ func InclusionProof(ctx context.Context, s Store, n, size int64) (tlog.RecordPro
 
 // CheckInclusion checks that the log of the given size and root holds data as its entry n.
 func CheckInclusion(p tlog.RecordProof, size int64, root tlog.Hash, n int64, data []byte) error {
-	if tlog.CheckRecord(p, size, root, n, tlog.RecordHash(data)) != nil {
+	if size > maxSize || tlog.CheckRecord(p, size, root, n, tlog.RecordHash(data)) != nil {
 		return fmt.Errorf("the log of %d entries does not hold this as entry %d", size, n)
 	}
 	return nil

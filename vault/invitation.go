@@ -1,0 +1,447 @@
+package vault
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+// invitationTTL is how long an invitation code works.
+const invitationTTL = 72 * time.Hour
+
+// blobInvitation is O under an invitation code, inside a lock.
+const blobInvitation = "invitation"
+
+// An Invitation is what is handed to somebody who is to become a member, or to
+// choose a new passphrase. The code is shown once: the vault keeps its hash.
+type Invitation struct {
+	Handle  string
+	Code    string // 128 random bits, for Join
+	Expires time.Time
+}
+
+// codeText writes a code: Crockford's base32, whose digits are hard to mistake
+// for each other when they are read over the phone.
+var codeText = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+const (
+	codeSize  = 16 // bytes
+	codeChars = 26
+	codeGroup = 5 // characters; the last group has one more
+)
+
+// A code is the secret of an invitation, in its one spelling.
+type code string
+
+// newCode makes a code from the system's randomness.
+func newCode() code {
+	secret := randomBytes(codeSize)
+	defer clear(secret)
+	return code(codeText.EncodeToString(secret))
+}
+
+// String returns the code in groups, as it is handed over.
+func (c code) String() string {
+	var groups []string
+	for i := 0; i+2*codeGroup <= codeChars; i += codeGroup {
+		groups = append(groups, string(c[i:i+codeGroup]))
+	}
+	return strings.Join(append(groups, string(c[len(groups)*codeGroup:])), "-")
+}
+
+// parseCode reads a code as somebody typed it: case, blanks and hyphens do not
+// matter, and o, i and l are the digits they look like.
+func parseCode(s string) (code, bool) {
+	if len(s) > 8*codeChars {
+		return "", false
+	}
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '-' || r == ' ' || r == '\t' || r == '\r' || r == '\n' || r == 0xa0 || r >= 0x2010 && r <= 0x2015:
+			return -1
+		case r >= 'A' && r <= 'Z':
+			r += 'a' - 'A'
+		}
+		switch r {
+		case 'o':
+			return '0'
+		case 'i', 'l':
+			return '1'
+		}
+		return r
+	}, s)
+	secret, err := codeText.DecodeString(s)
+	defer clear(secret)
+	if err != nil || len(secret) != codeSize || codeText.EncodeToString(secret) != s { // bits that mean nothing
+		return "", false
+	}
+	return code(s), true
+}
+
+// hash stands for a code at rest. The code has 128 random bits, so a plain hash
+// gives nothing away; vault and purpose keep it from meaning anything elsewhere.
+func (c code) hash(vault string) string {
+	sum := sha256.Sum256([]byte("rallyvault/1 invitation " + vault + " " + string(c)))
+	return Hash(sum).String()
+}
+
+func (c code) secret() crypto.Secret { return crypto.NewSecret([]byte(c)) }
+
+func invitationBinding(vault, member string, epoch int64) string {
+	return bind(blobInvitation, vault, member, epoch)
+}
+
+// Invite makes a member who has no passphrase yet, and the code to choose one
+// with. Organisers may. It can be used for 72 hours; then the member is removed
+// again.
+func (s *Session) Invite(ctx context.Context, handle string, role Role) (Invitation, error) {
+	const op = "vault.Invite"
+	if s.role() != Organiser {
+		return Invitation{}, errOrganisersOnly(op, "invite")
+	}
+	switch role {
+	case Plain:
+	case Organiser:
+		return Invitation{}, &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "inviting an organiser is not in this version",
+			Hint: "a second organiser has to agree to much of what one may do now"}
+	default:
+		return Invitation{}, invalid("role", "a role is organiser or member")
+	}
+	if err := checkHandle(handle); err != nil {
+		return Invitation{}, err
+	}
+	v := s.v
+	mac := v.handleMAC(v.ID(), handle)
+	taken := &Error{Kind: Conflict, Op: op, Code: "handle-taken", Msg: "a member has this handle already", Hint: "choose another; for a forgotten passphrase: member reset"}
+	if v.memberByMAC(mac) != nil {
+		return Invitation{}, taken
+	}
+	if len(v.memberStatements()) >= maxMembers {
+		return Invitation{}, &Error{Kind: TooLarge, Op: op, Code: "members-many", Msg: fmt.Sprintf("a vault has at most %d members", maxMembers)}
+	}
+	member := newID()
+	inv, err := s.invite(ctx, handle, member)
+	if err != nil {
+		return Invitation{}, err
+	}
+	err = v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		md := newDraft(kindMember, v.ID(), member)
+		md.facts[factRole] = string(role)
+		md.facts[factSince] = day(v.clock.now())
+		md.facts[factHandleMAC] = mac
+		if err := md.seal(blobHandle, bind(blobHandle, md.vault, member), pad([]byte(handle)), inv.o.Recipient()); err != nil {
+			return audit.Entry{}, err
+		}
+		md.rely(inv.self, inv.relies())
+		u.drafts = append(u.drafts, md)
+		inv.putInto(u, md)
+		return audit.Entry{Act: audit.MemberInvite, By: string(s.member), Subject: member, Deadline: &inv.expires}, nil
+	}, func(t *actTx) error {
+		if t.handleTaken(mac) {
+			return taken
+		}
+		return nil
+	})
+	if err != nil {
+		return Invitation{}, err
+	}
+	return inv.out(), nil
+}
+
+// An invite is an invitation being made.
+type invite struct {
+	handle  string
+	code    code
+	hash    string
+	expires time.Time
+	o       *agebox.Identity
+	self    *statement // that O is of
+	sealed  []byte     // O under the code
+}
+
+// invite seals O under a new code.
+func (s *Session) invite(ctx context.Context, handle, member string) (*invite, error) {
+	v := s.v
+	inv := &invite{handle: handle, code: newCode(), self: v.statement(v.ID()), expires: v.clock.now().Add(invitationTTL).Truncate(time.Second)}
+	inv.hash = inv.code.hash(inv.self.vault)
+	var err error
+	if inv.o, err = s.groupKey(ctx, keyO); err != nil {
+		return nil, err
+	}
+	secret, pass := inv.o.Secret(), inv.code.secret()
+	defer func() { secret.Wipe(); pass.Wipe() }()
+	inv.sealed, err = v.sealPassphrase(ctx, invitationBinding(inv.self.vault, member, inv.self.int("epoch-O")), secret.Bytes(), pass)
+	return inv, err
+}
+
+// relies names the fact that says which O this is.
+func (inv *invite) relies() string { return "epoch-O" }
+
+// putInto makes md that of an invited member.
+func (inv *invite) putInto(u *turnover, md *draft) {
+	md.facts[factInvitation] = inv.hash
+	md.setTime(factInvitedUntil, inv.expires)
+	u.locked(md, sealInto(md, blobInvitation, inv.sealed))
+}
+
+func (inv *invite) out() Invitation {
+	return Invitation{Handle: inv.handle, Code: inv.code.String(), Expires: inv.expires}
+}
+
+// ResetMember takes from a member whose passphrase is lost, or known to others,
+// everything that the member holds, and makes an invitation in its place.
+// Organisers may, of members who are none. The handle, the id and what the audit
+// trail says of the member stay.
+func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, error) {
+	const op = "vault.ResetMember"
+	if s.role() != Organiser {
+		return Invitation{}, errOrganisersOnly(op, "reset members")
+	}
+	v := s.v
+	who := v.memberByMAC(v.handleMAC(v.ID(), handle))
+	switch {
+	case who == nil:
+		return Invitation{}, errNoMember(op)
+	case who.object == string(s.member):
+		return Invitation{}, &Error{Kind: Conflict, Op: op, Code: "reset-self", Msg: "nobody resets their own passphrase",
+			Hint: "to change it: rallyvault passphrase; a lost one: rallyvault recover"}
+	case who.fact(factRole) == string(Organiser):
+		return Invitation{}, &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "resetting an organiser is not in this version",
+			Hint: "with recovery shares: rallyvault recover --handle"}
+	}
+	member := who.object
+	inv, err := s.invite(ctx, handle, member)
+	if err != nil {
+		return Invitation{}, err
+	}
+	_, lists := v.snapshot()
+	defer v.holdLists(ctx, heldBy(lists, member))()
+	err = v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		who := v.statement(member)
+		if who == nil {
+			return audit.Entry{}, errNoMember(op)
+		}
+		if err := u.dropHoldings(op, who); err != nil {
+			return audit.Entry{}, err
+		}
+		md := u.draft(who)
+		for _, fact := range []string{factRecipient, factPassphraseSince} {
+			delete(md.facts, fact)
+		}
+		if _, held := md.blobs[blobPassphrase]; held {
+			md.remove(blobPassphrase)
+		}
+		md.rely(inv.self, inv.relies())
+		inv.putInto(u, md)
+		return audit.Entry{Act: audit.MemberReset, By: string(s.member), Subject: member, Deadline: &inv.expires}, nil
+	}, nil)
+	if err != nil && !happened(err) {
+		return Invitation{}, err
+	}
+	v.sessions.dropMember(MemberID(member))
+	if err != nil {
+		return Invitation{}, err
+	}
+	return inv.out(), nil
+}
+
+func errNoMember(op string) error {
+	return &Error{Kind: NotFound, Op: op, Code: "no-such-member", Msg: "there is no member of that handle"}
+}
+
+// dropHoldings takes every wrap of a member out. The last steward of a list
+// cannot go: nobody could open it any more.
+func (u *turnover) dropHoldings(op string, who *statement) error {
+	self, lists := u.snapshot(holds(who.object))
+	for _, h := range self.holdings(who.object) {
+		u.draft(self).remove(h.name)
+	}
+	last := 0
+	for _, m := range lists {
+		if stewards := stewardsOf(m); len(stewards) == 1 && string(stewards[0]) == who.object {
+			last++
+		}
+		for _, h := range m.holdings(who.object) {
+			u.draft(m).remove(h.name)
+		}
+	}
+	if last > 0 {
+		return &Error{Kind: Conflict, Op: op, Code: "last-steward", Params: map[string]string{"lists": fmt.Sprint(last)},
+			Msg:  fmt.Sprintf("this member is the only steward of %d lists, which nobody could open any more", last),
+			Hint: "with recovery shares, rallyvault recover --handle gives the member a new passphrase; else destroy the lists first"}
+	}
+	return nil
+}
+
+// errJoin is the one answer for every code that does not work: wrong, used or
+// lapsed.
+func errJoin(cause error) error {
+	return &Error{Kind: CannotOpen, Op: "vault.Join", Code: "invitation", Err: cause,
+		Msg: "this invitation code is wrong, was used already, or has lapsed", Hint: "check it, or ask an organiser for a new one"}
+}
+
+// Join uses an invitation: it sets the passphrase of the member who was
+// invited, overwrites the invitation's lock and signs in. A code that does not
+// work is slowed down and takes as long as one that does.
+func (v *Vault) Join(ctx context.Context, typed string, pass crypto.Secret) (Token, string, error) {
+	if err := v.Available(); err != nil {
+		return Token{}, "", err
+	}
+	if !v.Founded() {
+		return Token{}, "", errNotFounded()
+	}
+	if err := checkPassphrase(pass); err != nil {
+		return Token{}, "", err
+	}
+	c, ok := parseCode(typed)
+	if !ok {
+		c = newCode() // as good as any that is wrong
+	}
+	hash := c.hash(v.ID())
+	if err := v.door.wait(ctx, hash); err != nil {
+		return Token{}, "", err
+	}
+	defer v.door.leave(hash)
+	token, handle, err := v.join(ctx, c, hash, pass)
+	switch {
+	case err == nil:
+		v.door.passed(hash)
+	case KindOf(err) == CannotOpen:
+		v.door.failed(hash)
+	}
+	return token, handle, err
+}
+
+func (v *Vault) join(ctx context.Context, c code, hash string, pass crypto.Secret) (Token, string, error) {
+	who, o, err := v.openInvitation(ctx, c, hash)
+	if err != nil {
+		return Token{}, "", err
+	}
+	name, err := v.openBlob(ctx, who, blobHandle, bind(blobHandle, who.vault, who.object), o)
+	if err != nil {
+		return Token{}, "", err
+	}
+	m, err := agebox.NewIdentity()
+	if err != nil {
+		return Token{}, "", err
+	}
+	file, err := v.passphraseFile(ctx, who.vault, who.object, m, pass)
+	if err != nil {
+		return Token{}, "", err
+	}
+	err = v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		if v.statement(who.object) != who { // used, reset or lapsed meanwhile
+			return audit.Entry{}, errJoin(nil)
+		}
+		md := u.draft(who)
+		delete(md.facts, factInvitation)
+		delete(md.facts, factInvitedUntil)
+		md.remove(blobInvitation)
+		md.facts[factSince] = day(v.clock.now())
+		md.facts[factPassphraseSince] = md.facts[factSince]
+		md.facts[factRecipient] = m.Recipient().String()
+		u.lockedFile(md, file)
+		self := v.statement(who.vault)
+		u.wrap(u.draft(self), self.int("epoch-O"), keyO, who.object, o, m.Recipient())
+		return audit.Entry{Act: audit.MemberJoin, By: who.object, Subject: who.object}, nil
+	}, func(t *actTx) error {
+		if t.current(who.object) != who || !t.now.Before(who.invitedUntil()) {
+			return errJoin(nil)
+		}
+		return nil
+	}, audit.Entry{Act: audit.SessionOpen, By: who.object})
+	if err != nil {
+		return Token{}, "", err
+	}
+	token, err := v.openSession(MemberID(who.object), m)
+	return token, strings.TrimRight(string(name), " "), err
+}
+
+// openInvitation finds the member who was invited with a code and opens O.
+func (v *Vault) openInvitation(ctx context.Context, c code, hash string) (*statement, *agebox.Identity, error) {
+	var who *statement
+	now := v.clock.now()
+	for _, m := range v.memberStatements() {
+		if m.fact(factInvitation) == hash && now.Before(m.invitedUntil()) {
+			who = m
+		}
+	}
+	file, binding := v.door.dummy, "rallyvault/1 passphrase of nobody"
+	var damage error
+	self := v.statement(v.ID())
+	epoch := self.int("epoch-O")
+	if who != nil {
+		data, err := v.blob(ctx, who, blobInvitation)
+		if err == nil {
+			data, err = v.unlock(ctx, who, blobInvitation, data)
+		}
+		switch {
+		case err == nil:
+			file, binding = data, invitationBinding(who.vault, who.object, epoch)
+		case KindOf(err) == CannotOpen, KindOf(err) == Gone, err == errChanged:
+			damage = err
+		default:
+			return nil, nil, err
+		}
+	}
+	secret := c.secret()
+	defer secret.Wipe()
+	body, err := v.door.open(ctx, binding, file, secret)
+	switch {
+	case errors.Is(err, agebox.ErrCannotOpen) || err == nil && (who == nil || damage != nil):
+		return nil, nil, errJoin(damage)
+	case err != nil:
+		return nil, nil, err
+	}
+	opened := crypto.NewSecret(body)
+	defer opened.Wipe()
+	o, err := agebox.ParseIdentity(opened)
+	if err != nil {
+		return nil, nil, errJoin(err)
+	}
+	public, err := v.recipient(ctx, self, recipientName(epoch, keyO))
+	if err != nil {
+		return nil, nil, err
+	}
+	if public.String() != o.Recipient().String() {
+		return nil, nil, errJoin(nil)
+	}
+	return who, o, nil
+}
+
+// lapseInvitations ends the invitations whose time has passed: their locks are
+// overwritten, which waits for no database, and the members who had not used
+// them are removed. The authority is the entry of the invitation.
+func (v *Vault) lapseInvitations(ctx context.Context) error {
+	now := v.clock.now()
+	for _, m := range v.memberStatements() {
+		if !m.invited() || now.Before(m.invitedUntil()) {
+			continue
+		}
+		if err := v.slots.Clear(m.locks()...); err != nil {
+			return slotFault(err)
+		}
+		err := v.do(ctx, func(t *actTx) error {
+			if t.current(m.object) != m {
+				return nil // an act that was on its way before
+			}
+			if err := t.remove(m); err != nil {
+				return err
+			}
+			return t.record(audit.Entry{Act: audit.MemberInviteLapse, By: audit.ByDeadline, Subject: m.object})
+		})
+		if err != nil {
+			return err
+		}
+		v.log.Info("an invitation lapsed", "member", m.object)
+	}
+	return nil
+}
