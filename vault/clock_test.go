@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -307,5 +308,56 @@ func TestTimerDestroysWithinTheSecond(t *testing.T) {
 	}
 	if _, err := s.List(t.Context(), l.ID); vault.KindOf(err) != vault.Gone {
 		t.Errorf("got %v, want gone", err)
+	}
+}
+
+// TestClockSetBackUnderTheService: nobody is answered, and deadlines pass all
+// the same. They do not begin anew when the clock is right again.
+func TestClockSetBackUnderTheService(t *testing.T) {
+	h := vaulttest.New(t)
+	var elapsed atomic.Int64
+	h.Stop()
+	h.Elapsed = func() time.Duration { return time.Duration(elapsed.Load()) }
+	h.Start()
+	s := h.SignIn()
+	brief, long := listFor(t, s, "hour", time.Hour), listFor(t, s, "day", 24*time.Hour)
+	token, err := h.Vault.SignIn(t.Context(), vaulttest.Handle, crypto.NewSecret([]byte(vaulttest.Passphrase)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := h.Clock.Now()
+	pass := func(d time.Duration) { // on a clock that stands behind
+		elapsed.Add(int64(d))
+		h.Clock.Add(d)
+	}
+	h.Clock.Add(-30 * 24 * time.Hour)
+	pass(59 * time.Minute)
+	h.Vault.KeepDeadlines(t.Context())
+	if n := count(acts(t, h, 0), audit.ListDestroy); n != 0 {
+		t.Fatalf("got %d lists destroyed a minute early", n)
+	}
+	pass(2 * time.Minute)
+	h.Vault.KeepDeadlines(t.Context())
+	closed(t, h, token.Token, "clock-behind")
+	all := acts(t, h, 0)
+	if last := all[len(all)-1]; last.Act != audit.ListDestroy || last.List != string(brief) || last.Time.Before(right.Add(time.Hour)) {
+		t.Fatalf("got %+v, want the list of one hour destroyed after it", last)
+	}
+	// A clock that leaps a century ahead is not believed either.
+	h.Clock.Set(right.AddDate(100, 0, 0))
+	pass(time.Minute)
+	closed(t, h, token.Token, "clock-ahead")
+	h.Clock.Set(right.Add(61 * time.Minute))
+	available(t, h)
+	s = h.SignIn()
+	if _, err := s.List(t.Context(), brief); vault.KindOf(err) != vault.Gone {
+		t.Errorf("got %v, want gone", err)
+	}
+	if _, err := s.List(t.Context(), long); err != nil {
+		t.Error(err)
+	}
+	pass(23 * time.Hour)
+	if _, err := s.List(t.Context(), long); vault.KindOf(err) != vault.Gone {
+		t.Errorf("after its day: got %v, want gone", err)
 	}
 }

@@ -158,6 +158,7 @@ func sound(t *testing.T, h *vaulttest.House, s *vault.Session, started int) {
 // process leaves it, and opens the copy: the act has happened or it has not,
 // and it has if it was acknowledged.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	for name, act := range changes {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			st := newStage(t)
@@ -222,6 +223,7 @@ func TestKilled(t *testing.T) {
 // TestKilledDestroying: from the moment the intent is recorded the list is
 // gone, and the next start finishes it.
 func TestKilledDestroying(t *testing.T) {
+	t.Parallel()
 	st := newStage(t)
 	mem := memoryDir(t)
 	var dirs []string
@@ -278,6 +280,7 @@ var errBroken = errors.New("the store is broken")
 // acknowledged, nothing has changed, and the service goes on when the fault is
 // gone, also after a restart.
 func TestFailingStore(t *testing.T) {
+	t.Parallel()
 	full := &vault.Error{Kind: vault.Unavailable, Op: "test", Msg: "the disk is full"}
 	for name, act := range changes {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
@@ -353,6 +356,7 @@ func TestFailingStore(t *testing.T) {
 // failing disk may. The act is not acknowledged, but what the database has and
 // what the service believes is the same.
 func TestCommitInDoubt(t *testing.T) {
+	t.Parallel()
 	for name, act := range changes {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			st := newStage(t)
@@ -429,6 +433,7 @@ func TestReadingIsAnAct(t *testing.T) {
 // TestDestroyWithBrokenStore: the intent is recorded, what comes after it
 // fails. The list is closed, nothing is certified, and the keeper goes on.
 func TestDestroyWithBrokenStore(t *testing.T) {
+	t.Parallel()
 	for _, op := range []string{"DeleteBlobs", "PutStatement", "AppendLog", "Commit"} {
 		t.Run(op, func(t *testing.T) {
 			st := newStage(t)
@@ -468,6 +473,7 @@ func TestDestroyWithBrokenStore(t *testing.T) {
 // TestSlotsCannotBeCleared: a destruction whose locks could not be overwritten
 // is never certified, and the list is closed all the same.
 func TestSlotsCannotBeCleared(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	st := newStage(t)
 	lapsing := listFor(t, st.s, "Lapsing", time.Hour)
@@ -510,6 +516,7 @@ func TestSlotsCannotBeCleared(t *testing.T) {
 // TestStopFinishesWhatWasQueued stops while acts are on their way: each was
 // done and answered so, or neither.
 func TestStopFinishesWhatWasQueued(t *testing.T) {
+	t.Parallel()
 	st := newStage(t)
 	errs := make(chan error, 40)
 	for i := range cap(errs) {

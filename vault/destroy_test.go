@@ -118,6 +118,7 @@ func endedWell(t *testing.T, h *vaulttest.House, s *vault.Session, damaged, othe
 // TestDestroyDamaged: an organiser ends a list whose manifest is damaged, in
 // whatever way: the slot file knows its locks.
 func TestDestroyDamaged(t *testing.T) {
+	t.Parallel()
 	for how := range damages {
 		t.Run(strings.ReplaceAll(how, " ", "-"), func(t *testing.T) {
 			h, s, damaged, other, before := damagedHouse(t, how)
@@ -144,6 +145,7 @@ func TestDestroyDamaged(t *testing.T) {
 // and is kept from there: the one the list was made with, or the one to which
 // it was shortened.
 func TestDamagedEndsAtDeadline(t *testing.T) {
+	t.Parallel()
 	for _, when := range []string{"running", "at start"} {
 		for _, shortened := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, shortened %v", when, shortened), func(t *testing.T) {
@@ -209,6 +211,7 @@ func TestDamagedEndsAtDeadline(t *testing.T) {
 // and the manifest damaged: the next start finishes it by what the audit trail
 // says.
 func TestDamagedAfterIntent(t *testing.T) {
+	t.Parallel()
 	st := newStage(t)
 	other := st.List(st.s, "Sound")
 	st.Import(st.s, other, "name,email", "Ana Prueba,ana@example.org")
@@ -246,6 +249,7 @@ func TestDamagedAfterIntent(t *testing.T) {
 // TestDamagedHoldsNothingUp: a lock that an interrupted change of another list
 // left is cleared at start all the same; of the damaged list none is touched.
 func TestDamagedHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	st := newStage(t)
 	damaged := st.List(st.s, "Damaged")
 	before := vaulttest.Copy(t, st.Dir)
@@ -317,6 +321,7 @@ func TestDestroyTakesEveryLock(t *testing.T) {
 // list while imports and edits replace their manifests, and takes nothing that
 // one of them names.
 func TestSweepBesideChanges(t *testing.T) {
+	t.Parallel()
 	h := vaulttest.New(t)
 	s := h.SignIn()
 	id := h.List(s, "t")

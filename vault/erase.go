@@ -78,17 +78,14 @@ func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone 
 			}
 			if err := checkAddress(op, field, text, regionOf(m)); err != nil {
 				unread = err
-				if list == "" {
-					err = nil // in another region it may be a number
-				}
 				return nil, err
 			}
 			understood = true
 			value, _ := sheet.Clean(field, text, regionOf(m))
 			return s.search(ctx, m, query{fields: []string{string(field)}, value: []byte(value)}, m.rows()+1)
 		})
-		if list == "" && (KindOf(err) == Gone || KindOf(err) == NotFound) {
-			continue
+		if list == "" && (KindOf(err) == Gone || KindOf(err) == NotFound || err != nil && err == unread) {
+			continue // in the region of another list it may be a number
 		}
 		if err != nil {
 			if failed == nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/agebox"
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
@@ -80,6 +81,31 @@ func (v *Vault) makeStatement(ctx context.Context, key, value string, recorded b
 			return t.record(audit.Entry{Act: audit.MemberPassphrase, By: base.object, Subject: base.object})
 		})
 	}
+}
+
+// HalfSignIn opens a member's identity as a sign-in does, and returns what
+// opens the session.
+func (v *Vault) HalfSignIn(ctx context.Context, handle string, pass crypto.Secret) (func() (Token, error), error) {
+	m, member, err := v.unlockMember(ctx, v.handleMAC(v.ID(), handle), pass)
+	return func() (Token, error) { return v.openSession(member, m) }, err
+}
+
+// Uncover takes the recovery shares' wrap of a list's key away, as if the list
+// were of before the shares.
+func (v *Vault) Uncover(ctx context.Context, id ListID) error {
+	m := v.statement(string(id))
+	d := m.draft()
+	d.remove(wrapName(m.int(factEpoch), keyL, v.statement(v.ID()).recoveryHolder()))
+	err := v.do(ctx, func(t *actTx) error {
+		if err := d.store(t); err != nil {
+			return err
+		}
+		return t.record(audit.Entry{Act: audit.ListEdit, List: m.object})
+	})
+	if err != nil {
+		return err
+	}
+	return v.retire(m, d.statement)
 }
 
 // Waiting is how many acts wait for the writer.

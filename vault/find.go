@@ -204,7 +204,7 @@ func (s *Session) search(ctx context.Context, m *statement, q query, limit int) 
 			}
 		}
 		if len(out) >= limit {
-			return out[:limit], nil
+			return out[:limit], s.verify(ctx, m, i+1, q.fields)
 		}
 	}
 	return out, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/rallyvault/rallyvault/vault/sheet"
 )
@@ -46,8 +47,22 @@ type RowNote struct {
 }
 
 const (
-	// maxRows bounds a list, in contacts.
-	maxRows = 1<<24 - 1
+	// maxRows bounds a list, in contacts. While rows are added, a matcher holds
+	// 50 MB for this many; one more doubling of its tables would not fit beside
+	// two sign-ins.
+	maxRows = 1_500_000
+
+	// largeRows is from how many contacts on a list's matcher is large: one
+	// import at a time may have such a one.
+	largeRows = 100_000
+
+	// maxFills bounds the contacts that one sheet completes: what is added to
+	// them waits in memory for the end of the sheet.
+	maxFills = 100_000
+
+	// largePatience is how long an import waits for a large one to end. Its
+	// client is not read from meanwhile.
+	largePatience = 20 * time.Second
 
 	// maxNotes bounds what an import accounts for line by line, so that a file
 	// of nothing but refusals cannot fill the memory.
@@ -91,6 +106,10 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	im := &importing{s: s, m: m, d: m.draft(), fields: fields, sh: sh, consent: consent, preview: o.Preview, match: newMatcher(),
 		report: &ImportReport{Kept: sh.Kept(), Dropped: sh.Dropped(), Encoding: sh.Encoding(), LeftOut: []CellNote{}, Refusals: []RowNote{}}}
 	im.at.find(fields)
+	defer im.giveRoom()
+	if err := im.takeRoom(ctx, m.rows()); err != nil {
+		return nil, err
+	}
 	if im.stones, err = s.tombstones(ctx, m); err != nil {
 		return nil, err
 	}

@@ -183,6 +183,7 @@ func randomSheet(rng *rand.Rand, consent sheet.Consent) (text string, rows []per
 // counts the same and keeps nothing, and what is read back is what merging
 // says.
 func TestImportAgainstModel(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
@@ -263,6 +264,7 @@ func TestImportAgainstModel(t *testing.T) {
 // TestImportMergesAcrossSegments: a sheet larger than a segment fills the
 // empty cells of contacts in several segments that are on the list.
 func TestImportMergesAcrossSegments(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
@@ -359,6 +361,7 @@ func TestSharedNumber(t *testing.T) {
 }
 
 func TestImportRules(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
@@ -448,6 +451,7 @@ var errLine = errors.New("the line broke")
 // TestImportCutShort: whatever ends an import in the middle, nothing of it is
 // on the list or in the database.
 func TestImportCutShort(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	const rows = 10 * vault.MaxSegmentRows
 	text := sheetOf(rows, 0)

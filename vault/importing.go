@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,6 +35,34 @@ type importing struct {
 	fills map[uint32]*fillIn // by row: what merging adds
 
 	staged []segment // sealed and stored, not in the manifest
+
+	large bool // holds Vault.large
+}
+
+// takeRoom waits for the right to know of this many contacts at once, if it is
+// many. giveRoom ends it.
+func (im *importing) takeRoom(ctx context.Context, rows int) error {
+	if im.large || rows < largeRows {
+		return nil
+	}
+	timer := time.NewTimer(largePatience)
+	defer timer.Stop()
+	select {
+	case im.s.v.large <- struct{}{}:
+		im.large = true
+		return nil
+	case <-timer.C:
+		return &Error{Kind: Unavailable, Op: "vault.Import", Code: "busy", RetryAfter: 10 * time.Second,
+			Msg: "another large import is under way; nothing was imported", Hint: "try again when it has ended"}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (im *importing) giveRoom() {
+	if im.large {
+		<-im.s.v.large
+	}
 }
 
 // positions are where the fields that merging looks at stand among the list's.
@@ -215,6 +244,10 @@ func (im *importing) read(ctx context.Context, full chan<- *rowBlock, free <-cha
 			return sheetFault("vault.Import", err)
 		}
 		kept, c := im.take(&row)
+		if len(im.fills) > maxFills {
+			return &Error{Kind: TooLarge, Op: "vault.Import", Code: "sheet-fills", Msg: fmt.Sprintf("the sheet adds something to more than %d people who are on the list; nothing was imported", maxFills),
+				Hint: "import it in parts"}
+		}
 		if len(im.report.Refusals)+len(im.report.LeftOut) > maxNotes {
 			return &Error{Kind: TooLarge, Op: "vault.Import", Code: "sheet-refusals", Msg: fmt.Sprintf("more than %d rows and cells of the sheet cannot be kept; nothing was imported", maxNotes),
 				Hint: "look at the file: are these the right columns? --map says what a heading means, --preview tries it on a part"}
@@ -230,6 +263,9 @@ func (im *importing) read(ctx context.Context, full chan<- *rowBlock, free <-cha
 			if err := hand(); err != nil {
 				return err
 			}
+		}
+		if err := im.takeRoom(ctx, len(im.match.have)); err != nil {
+			return err
 		}
 		if len(im.match.have) > maxRows {
 			return &Error{Kind: TooLarge, Op: "vault.Import", Code: "list-full", Msg: fmt.Sprintf("a list holds at most %d contacts; nothing was imported", maxRows)}

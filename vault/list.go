@@ -221,7 +221,7 @@ func (s *Session) title(ctx context.Context, m *statement) (t titleText, err err
 		return t, err
 	}
 	if err := json.Unmarshal(body, &t); err != nil {
-		return t, damaged(placeOf(m, blobTitle), err)
+		return t, s.v.tampered(ctx, m.object, placeOf(m, blobTitle), err)
 	}
 	return t, nil
 }
@@ -372,7 +372,10 @@ func (s *Session) list(ctx context.Context, id ListID) (*ListDetail, error) {
 		}
 		return true
 	})
-	return d, err
+	if err != nil {
+		return nil, err // not half the counts
+	}
+	return d, nil
 }
 
 // ListByTitle returns the one list of exactly this title.
@@ -415,5 +418,6 @@ func (s *Session) ListByTitle(ctx context.Context, title string) (ListID, error)
 // slotFault says that a lock could not be written, or not overwritten.
 func slotFault(err error) error {
 	return &Error{Kind: Unavailable, Op: "vault.slots", Code: "disk", RetryAfter: 30 * time.Second, Err: err,
-		Msg: "the slot file cannot be written; nothing was saved", Hint: "free some space on its disk and try again; reading goes on"}
+		Msg:  "the disk is full or cannot be written: the slot file; nothing was saved",
+		Hint: "free some space on its disk and try again; reading goes on"}
 }

@@ -11,6 +11,7 @@ import (
 // TestDamagedTitleHidesNoOthers: one list whose title cannot be opened is
 // shown as that, and the others as ever.
 func TestDamagedTitleHidesNoOthers(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	for _, manifest := range []bool{false, true} { // damaged with its title, or its title alone
 		h := vaulttest.New(t)

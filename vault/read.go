@@ -38,7 +38,7 @@ func (v *Vault) sealedColumns(ctx context.Context, m *statement, g *segment, nam
 			continue
 		}
 		return nil, v.overtaken(ctx, m, func() error {
-			return v.tampered(ctx, m, damaged(placeOfColumn(m, g.id, name), nil))
+			return v.tampered(ctx, m.object, placeOfColumn(m, g.id, name), nil)
 		})
 	}
 	return data, nil
@@ -62,30 +62,13 @@ func again(read func() error) error {
 	return errChanged
 }
 
-// tampered leaves an entry about a blob that is not what the audit trail
-// vouches for, and returns what the caller is told.
-func (v *Vault) tampered(ctx context.Context, m *statement, found error) error {
-	v.log.Error("a stored blob is not the one the audit trail vouches for", "object", m.object, "error", found)
-	err := v.do(context.WithoutCancel(ctx), func(t *actTx) error {
-		return t.record(audit.Entry{Act: audit.TamperFound, Subject: m.object})
-	})
-	if err != nil {
-		v.log.Error("the finding could not be recorded", "error", err)
-	}
-	return found
-}
-
 // openColumn opens one sealed column. A nil one is rows empty values.
 func (c *columnCodec) openColumn(dst []byte, m *statement, g *segment, name string, sealed []byte, id *agebox.Identity) ([]byte, error) {
 	if sealed == nil {
 		return emptyColumn(dst[:0], name, g.rows), nil
 	}
 	binding := columnBinding(m.vault, m.object, g.epoch, name, g.id, g.revision, g.rows)
-	data, err := c.open(dst, binding, name, g.rows, sealed, id)
-	if err != nil {
-		return nil, damaged(placeOfColumn(m, g.id, name), err)
-	}
-	return data, nil
+	return c.open(dst, binding, name, g.rows, sealed, id)
 }
 
 // emptyColumn appends n rows without a value.
@@ -201,7 +184,7 @@ func (r *reader) open(ctx context.Context, g *segment) (*columns, error) {
 	for i, name := range r.names {
 		data, err := r.codec.openColumn(r.cols.data[i], r.m, g, name, sealed[i], r.keys[i])
 		if err != nil {
-			return nil, err
+			return nil, r.s.v.tampered(ctx, r.m.object, placeOfColumn(r.m, g.id, name), err)
 		}
 		r.cols.data[i] = data
 		r.cols.rows[i] = splitRows(r.cols.rows[i][:0], name, data)
@@ -220,10 +203,12 @@ func (c *columns) value(i, row int) []byte {
 // meta returns a row's metadata from column i.
 func (c *columns) meta(i, row int) meta { return parseMeta(c.rows[i][row]) }
 
-// verify compares the named columns of every segment with the manifest, so
-// that an answer of many segments is begun only if it can be finished.
-func (s *Session) verify(ctx context.Context, m *statement, names []string) error {
-	for i := range m.segments {
+// verify compares the named columns of every segment from number from on with
+// the manifest, so that an answer of many segments is begun only if it can be
+// finished, and a search that has found enough still says nothing of a list
+// that is damaged further on.
+func (s *Session) verify(ctx context.Context, m *statement, from int, names []string) error {
+	for i := from; i < len(m.segments); i++ {
 		if _, err := s.v.sealedColumns(ctx, m, &m.segments[i], names); err != nil {
 			return err
 		}
@@ -231,7 +216,9 @@ func (s *Session) verify(ctx context.Context, m *statement, names []string) erro
 	return nil
 }
 
-// eachMeta calls fn for every contact's metadata until it returns false.
+// eachMeta calls fn for every contact's metadata until it returns false. The
+// rest is compared with the manifest all the same: whether a list is damaged
+// does not depend on whom one asks for.
 func (s *Session) eachMeta(ctx context.Context, m *statement, fn func(g *segment, row int, c *meta) bool) error {
 	r, err := s.newReader(ctx, m, []string{columnMeta})
 	if err != nil {
@@ -247,7 +234,7 @@ func (s *Session) eachMeta(ctx context.Context, m *statement, fn func(g *segment
 		for row := range g.rows {
 			c := cols.meta(0, row)
 			if !fn(g, row, &c) {
-				return nil
+				return s.verify(ctx, m, i+1, r.names)
 			}
 		}
 	}
@@ -293,7 +280,7 @@ func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*
 			return err
 		}
 		names := append([]string{columnMeta}, words(fields)...)
-		if err := s.verify(ctx, m, names); err != nil {
+		if err := s.verify(ctx, m, 0, names); err != nil {
 			return err
 		}
 		r, err = s.newReader(ctx, m, names)

@@ -52,6 +52,7 @@ func TestReadWhileMerging(t *testing.T) {
 
 // TestReadWhileErasing: who was erased before a segment is read is not in it.
 func TestReadWhileErasing(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
@@ -101,6 +102,7 @@ func TestReadWhileErasing(t *testing.T) {
 // TestErasedStayErased reads, finds and erases at once: after the answer to an
 // erasure nobody sees the person, and readers get on.
 func TestErasedStayErased(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
@@ -274,6 +276,7 @@ func (s *turningStore) Blob(ctx context.Context, object, name string) ([]byte, e
 // TestLockRetiredWhileReading: between reading a sealed blob and opening its
 // lock, an edit replaces both. The new one is read instead.
 func TestLockRetiredWhileReading(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	h.Stop()
@@ -354,6 +357,7 @@ func TestLockRetiredWhileReading(t *testing.T) {
 // an answer that was overtaken is given anew or is a conflict. It is never
 // called damage, and never nobody or nothing where there is somebody.
 func TestReadWhileEditing(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()

@@ -125,25 +125,27 @@ const skippableMagic = 0x184D2A50
 
 // seal returns data, the rows of one column, as a sealed blob with its hash.
 func (c *columnCodec) seal(binding, name string, data []byte, to *agebox.Recipient) ([]byte, Hash, error) {
-	b := c.buf[:0]
-	line := len(binding) + 1
-	if fixedWidth(name) > 0 {
-		b = append(b, data...)
-		b = append(b, make([]byte, max(padme(line+len(b)), minSealed)-line-len(b))...)
-	} else {
-		b = c.enc.EncodeAll(data, b)
-		total := max(padme(line+len(b)+8), minSealed)
-		pad := total - line - len(b) - 8
-		b = binary.LittleEndian.AppendUint32(b, skippableMagic)
-		b = binary.LittleEndian.AppendUint32(b, uint32(pad))
-		b = append(b, make([]byte, pad)...)
-	}
-	c.buf = b
-	sealed, err := agebox.Seal(binding, b, to)
+	c.buf = c.encode(c.buf[:0], len(binding)+1, name, data)
+	sealed, err := agebox.Seal(binding, c.buf, to)
 	if err != nil {
 		return nil, Hash{}, err
 	}
 	return sealed, sha256.Sum256(sealed), nil
+}
+
+// encode appends the body of a column to b, which is empty: data, compressed if
+// it is text, and the padding of it together with a binding line of line bytes.
+func (c *columnCodec) encode(b []byte, line int, name string, data []byte) []byte {
+	if fixedWidth(name) > 0 {
+		b = append(b, data...)
+		return append(b, make([]byte, max(padme(line+len(b)), minSealed)-line-len(b))...)
+	}
+	b = c.enc.EncodeAll(data, b)
+	total := max(padme(line+len(b)+8), minSealed)
+	pad := total - line - len(b) - 8
+	b = binary.LittleEndian.AppendUint32(b, skippableMagic)
+	b = binary.LittleEndian.AppendUint32(b, uint32(pad))
+	return append(b, make([]byte, pad)...)
 }
 
 // open is the inverse of seal. dst is reused for text columns; what is
@@ -153,8 +155,15 @@ func (c *columnCodec) open(dst []byte, binding, name string, rows int, sealed []
 	if err != nil {
 		return nil, err
 	}
+	return c.decode(dst, name, rows, body)
+}
+
+// decode reads the body of a column. Whoever knows a recipient can seal one, so
+// it is held to what a segment can be: this many rows, and in fixed-width
+// columns only values that have a meaning and zeros behind them.
+func (c *columnCodec) decode(dst []byte, name string, rows int, body []byte) ([]byte, error) {
 	if w := fixedWidth(name); w > 0 {
-		if len(body) < w*rows {
+		if len(body) < w*rows || !validRows(name, body[:w*rows]) || !allZero(body[w*rows:]) {
 			return nil, agebox.ErrCannotOpen
 		}
 		return body[:w*rows], nil
@@ -164,6 +173,34 @@ func (c *columnCodec) open(dst []byte, binding, name string, rows int, sealed []
 		return nil, agebox.ErrCannotOpen
 	}
 	return out, nil
+}
+
+// validRows reports whether every row of a fixed-width column is one that
+// appendRow or meta.append makes.
+func validRows(name string, data []byte) bool {
+	if name == columnMeta {
+		for ; len(data) > 0; data = data[metaSize:] {
+			if c := sheet.Consent(data[22]); c != sheet.Unasked && c != sheet.Yes && c != sheet.No || data[23] != 0 {
+				return false
+			}
+		}
+		return true
+	}
+	for _, b := range data {
+		if b != answerYes && b != answerNo && b != answerNone {
+			return false
+		}
+	}
+	return true
+}
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // splitRows splits an opened column into its rows, appending to dst. They

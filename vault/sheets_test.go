@@ -55,6 +55,7 @@ func TestSampleSheets(t *testing.T) {
 // TestDirtySheet imports the dirty sheet of the generator that stands beside
 // the samples: 20,000 rows and 400 repeats.
 func TestDirtySheet(t *testing.T) {
+	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		if os.Getenv("RALLYVAULT_TOOLS") == "required" {
@@ -173,6 +174,7 @@ func heap() uint64 {
 // TestTooManyRefusals: what cannot be kept is accounted for line by line, up
 // to half a million. A sheet of more is not read on, and takes no memory.
 func TestTooManyRefusals(t *testing.T) {
+	t.Parallel()
 	h := vaulttest.New(t)
 	s := h.SignIn()
 	id := h.List(s, "t")

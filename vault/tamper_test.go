@@ -551,6 +551,7 @@ func memoryDir(t *testing.T) string {
 // be refused with its place named, none may make the vault give a wrong value
 // or end an access.
 func TestDatabaseWriter(t *testing.T) {
+	t.Parallel()
 	f := newTarget(t)
 	dir := filepath.Join(memoryDir(t), "data")
 	for _, kind := range tamperings {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"slices"
 	"strings"
 
@@ -42,15 +43,30 @@ func (s *Session) tombstones(ctx context.Context, m *statement) (*tombstones, er
 	if err != nil {
 		return nil, err
 	}
-	if len(body) < tombstoneKey || (len(body)-tombstoneKey)%tombstoneSize != 0 {
-		return nil, damaged(placeOf(m, blobTombstones), nil)
-	}
-	t.key, body = body[:tombstoneKey], body[tombstoneKey:]
-	for ; len(body) > 0; body = body[tombstoneSize:] {
-		t.tags[[tombstoneSize]byte(body)] = true
+	if t, err = parseTombstones(body); err != nil {
+		return nil, s.v.tampered(ctx, m.object, placeOf(m, blobTombstones), err)
 	}
 	return t, nil
 }
+
+// parseTombstones reads what is sealed. Tags stand in rising order, each once:
+// what parses is written again as the same bytes.
+func parseTombstones(body []byte) (*tombstones, error) {
+	if len(body) < tombstoneKey || (len(body)-tombstoneKey)%tombstoneSize != 0 {
+		return nil, errTombstones
+	}
+	t := &tombstones{key: body[:tombstoneKey], tags: map[[tombstoneSize]byte]bool{}}
+	tags := body[tombstoneKey:]
+	for i := 0; i < len(tags); i += tombstoneSize {
+		if i > 0 && bytes.Compare(tags[i-tombstoneSize:i], tags[i:i+tombstoneSize]) >= 0 {
+			return nil, errTombstones
+		}
+		t.tags[[tombstoneSize]byte(tags[i:])] = true
+	}
+	return t, nil
+}
+
+var errTombstones = errors.New("malformed tombstones")
 
 func (t *tombstones) tag(kind, address, word string) (tag [tombstoneSize]byte) {
 	m := hmac.New(sha256.New, t.key)
@@ -133,8 +149,8 @@ func (t *tombstones) meets(address string, words []string) bool {
 	return common >= 2 || common == len(words)
 }
 
-// setTombstones seals t into the list.
-func (d *draft) setTombstones(t *tombstones, l *agebox.Recipient) error {
+// encode returns t as it is sealed.
+func (t *tombstones) encode() []byte {
 	tags := make([][]byte, 0, len(t.tags))
 	for tag := range t.tags {
 		tags = append(tags, tag[:])
@@ -144,5 +160,10 @@ func (d *draft) setTombstones(t *tombstones, l *agebox.Recipient) error {
 	for _, tag := range tags {
 		body = append(body, tag...)
 	}
-	return d.seal(blobTombstones, bind(blobTombstones, d.vault, d.object), body, l)
+	return body
+}
+
+// setTombstones seals t into the list.
+func (d *draft) setTombstones(t *tombstones, l *agebox.Recipient) error {
+	return d.seal(blobTombstones, bind(blobTombstones, d.vault, d.object), t.encode(), l)
 }

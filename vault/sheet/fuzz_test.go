@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -77,6 +78,99 @@ func checkSheet(t *testing.T, data []byte) {
 			t.Errorf("line %d is stored and reaches nobody", line)
 		}
 	}
+}
+
+// FuzzHeader reads one record as the header of a sheet, with one mapping of a
+// caller. Every column is either read or dropped with a reason, no field is read
+// from a column of a refused kind, and what a caller maps cannot change that.
+func FuzzHeader(f *testing.F) {
+	f.Add("Name,Email,Phone", "", "")
+	f.Add("Full name\tE-mail address\tZIP\tDate of birth", "Date of birth", "name")
+	f.Add("Nombre;Apellidos;Correo;Comparte mis datos", "Comparte mis datos", "shareable")
+	f.Add("Name,Name,Email", "Name", "-")
+	f.Add("A-Number,SSN,Can drive?", "SSN", "q1")
+	f.Add("email,EMAIL , email", "email", "phone")
+	f.Add("\"Name \n\",\u3164,\u200bEmail", "\u200bEmail", "")
+	f.Fuzz(func(t *testing.T, header, from, to string) {
+		o := usual
+		o.Questions = map[sheet.Field]string{sheet.Question1: "Can drive?"}
+		o.Fields = append(slices.Clone(usual.Fields), sheet.Question1)
+		if from != "" {
+			o.Map = map[string]string{from: to}
+		}
+		s, err := sheet.Open(strings.NewReader(header+"\n"), o)
+		if err != nil {
+			var e *sheet.Error
+			if !errors.As(err, &e) {
+				t.Errorf("got %v, want a *sheet.Error", err)
+			}
+			return
+		}
+		// The same sheet twice is read in the same way.
+		again, err := sheet.Open(strings.NewReader(header+"\n"), o)
+		if err != nil || !slices.Equal(s.Kept(), again.Kept()) || !slices.Equal(s.Dropped(), again.Dropped()) {
+			t.Errorf("read in two ways: %v", err)
+		}
+		seen := map[int]bool{}
+		for _, k := range s.Kept() {
+			if seen[k.Index] {
+				t.Errorf("column %d is read twice", k.Index)
+			}
+			seen[k.Index] = true
+			if k.Field != sheet.Shareable && k.Field != sheet.Name && !slices.Contains(o.Fields, k.Field) {
+				t.Errorf("column %d is read as %s, which the list does not have", k.Index, k.Field)
+			}
+			// Without the caller's mapping it would be dropped for what it is.
+			if plain, err := sheet.Open(strings.NewReader(header+"\n"), usual); err == nil {
+				for _, d := range plain.Dropped() {
+					if d.Header == k.Header && strings.HasPrefix(d.Slug, "refused-") {
+						t.Errorf("%q is read as %s although it is %s", k.Header, k.Field, d.Slug)
+					}
+				}
+			}
+		}
+		for _, d := range s.Dropped() {
+			if d.Slug == "" || d.Reason == "" {
+				t.Errorf("%q is dropped without a reason", d.Header)
+			}
+		}
+	})
+}
+
+// FuzzQuery reads any text as a search. It looks for one thing, in the form in
+// which that is stored, and reading that form again gives the same.
+func FuzzQuery(f *testing.F) {
+	for _, s := range []string{"ana@example.org", " ANA@Example.ORG ", "<ana@example.org>", "(212) 555-0102", "+1 212 555 0102 ext 3", "José Ángel", "O'Brien-Smith", "219-09-9999", "\u3164", "x 2125550101", "\xff", strings.Repeat("é", 500)} {
+		f.Add(s, "US")
+	}
+	f.Add("030 1234567", "DE")
+	f.Fuzz(func(t *testing.T, query, region string) {
+		q := sheet.ParseQuery(query, region)
+		if q != sheet.ParseQuery(query, region) {
+			t.Error("read in two ways")
+		}
+		if q.Email != "" && (q.Phone != "" || q.Name != "") {
+			t.Errorf("an address is looked for as something else: %+v", q)
+		}
+		if q.Email != "" {
+			if got := sheet.ParseQuery(q.Email, region); got.Email != q.Email {
+				t.Errorf("%q is read as %q", q.Email, got.Email)
+			}
+		}
+		if q.Phone != "" {
+			if got := sheet.ParseQuery(q.Phone, region); got.Phone != q.Phone || !strings.HasPrefix(q.Phone, "+") {
+				t.Errorf("%q is read as %q", q.Phone, got.Phone)
+			}
+		}
+		if q.Name != "" {
+			if got := strings.TrimSpace(sheet.NameKey(q.Name)); got != q.Name {
+				t.Errorf("the key %q has the key %q", q.Name, got)
+			}
+		}
+		if len(q.Email)+len(q.Phone)+len(q.Name) > 20*len(query)+20 {
+			t.Errorf("%d bytes of a query of %d", len(q.Email)+len(q.Phone)+len(q.Name), len(query))
+		}
+	})
 }
 
 // TestEveryRowIsAccountedFor writes sheets with a well-kept library and counts.
