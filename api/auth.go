@@ -15,10 +15,35 @@ import (
 // keys are in memory until it returns.
 type memberHandler func(c echo.Context, m *vault.Session) error
 
-// member opens the session of a request for the length of it.
-func (s *Server) member(h memberHandler) echo.HandlerFunc {
+// member opens the session of a request that opens no contact.
+func (s *Server) member(h memberHandler) echo.HandlerFunc { return s.admitted(s.light, h) }
+
+// opening is member for a request that opens contacts: there is memory for a few
+// of them at once.
+func (s *Server) opening(h memberHandler) echo.HandlerFunc { return s.admitted(s.openings, h) }
+
+// streaming is member for an answer that goes out while it is made, as fast as
+// the client takes it.
+func (s *Server) streaming(h memberHandler) echo.HandlerFunc { return s.admitted(s.streams, h) }
+
+// admitted opens the session of a request for the length of it. Everything that
+// others decide the length of comes first: while a body is on its way, or the
+// request waits for its turn, no key is in memory.
+func (s *Server) admitted(g *gate, h memberHandler) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		m, err := s.vault.Session(c.Request().Context(), bearer(c.Request()))
+		ctx, token := c.Request().Context(), bearer(c.Request())
+		if err := s.vault.SignedIn(token); err != nil {
+			return err
+		}
+		if err := s.collect(c, maxJSON); err != nil {
+			return err
+		}
+		leave, err := g.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		m, err := s.vault.Session(ctx, token)
 		if err != nil {
 			return err
 		}
@@ -46,6 +71,9 @@ func (s *Server) getHealth(c echo.Context) error {
 // is about who is asking: one answer for a wrong passphrase, an unknown handle
 // and a disabled member.
 func (s *Server) postSession(c echo.Context) error {
+	if err := s.collect(c, maxCredentials); err != nil {
+		return err
+	}
 	var in client.Credentials
 	if err := body(c, &in); err != nil {
 		return err
@@ -54,12 +82,21 @@ func (s *Server) postSession(c echo.Context) error {
 	defer pass.Wipe()
 	t, err := s.vault.SignIn(c.Request().Context(), in.Handle, pass)
 	if err != nil {
-		if e, ok := err.(*vault.Error); ok && e.Kind == vault.CannotOpen {
-			return &statusError{http.StatusUnauthorized, e}
-		}
-		return err
+		return unopened(err)
 	}
-	return answer(c, http.StatusCreated, client.Session{Token: t.Token, Expires: stamp(t.Expires), Vault: s.vault.ID(), LogKey: s.vault.LogKey()})
+	return answer(c, http.StatusCreated, s.sessionJSON(t))
+}
+
+// unopened makes a secret that opens nothing a 401, where it says who is asking.
+func unopened(err error) error {
+	if e, ok := err.(*vault.Error); ok && e.Kind == vault.CannotOpen {
+		return &statusError{http.StatusUnauthorized, e}
+	}
+	return err
+}
+
+func (s *Server) sessionJSON(t vault.Token) client.Session {
+	return client.Session{Token: t.Token, Expires: stamp(t.Expires), Vault: s.vault.ID(), LogKey: s.vault.LogKey()}
 }
 
 // getSession handles GET /v1/session.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -14,6 +15,34 @@ import (
 
 	"github.com/rallyvault/rallyvault/vault"
 )
+
+// collect reads the body of a request into memory, up to limit bytes, so that what
+// comes after it waits for nobody. A client that sends a byte a second is cut off
+// when the time for a request is up, or as soon as there are too many like it.
+func (s *Server) collect(c echo.Context, limit int64) error {
+	r := c.Request()
+	if r.Body != nil && r.Body != http.NoBody {
+		rc := http.NewResponseController(c.Response())
+		leave, ok := s.bodies.join(func() { _ = rc.SetReadDeadline(time.Now()) })
+		if !ok {
+			return errBusy()
+		}
+		b, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, limit))
+		leave()
+		var large *http.MaxBytesError
+		switch {
+		case errors.As(err, &large):
+			return tooLarge(large.Limit)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return &statusError{http.StatusRequestTimeout, &vault.Error{Kind: vault.Unavailable, Code: "body-stalled",
+				Msg: "the request took too long to arrive; nothing was done", Hint: "try again on a better line"}}
+		case err != nil:
+			return badBody("body", "the request ended before its end", "try again")
+		}
+		r.Body = io.NopCloser(bytes.NewReader(b))
+	}
+	return nil
+}
 
 // body decodes a JSON body. Unknown members are refused, so that a misspelt
 // "delete_at" cannot be taken for no deadline.

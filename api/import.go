@@ -31,9 +31,7 @@ func (s *Server) postImport(c echo.Context) error {
 		return err
 	}
 	whole := c.Request().Body
-	up := &upload{body: http.MaxBytesReader(c.Response(), whole, s.importSize), rc: rc, patience: s.importStall}
-	// Read in pieces of 64 KiB: package multipart alone asks for 4 at a time.
-	c.Request().Body = io.NopCloser(bufio.NewReaderSize(up, chunk))
+	up := &upload{body: http.MaxBytesReader(c.Response(), whole, s.importSize), rc: rc, patience: s.importStall, most: maxUploadTime}
 	report, err := s.importSheet(c, up)
 	if err != nil {
 		c.Response().Header().Set(echo.HeaderConnection, "close")
@@ -42,31 +40,55 @@ func (s *Server) postImport(c echo.Context) error {
 		// permission to send; one that stalled has been waited for.
 		if up.begun && !up.stalled {
 			_ = rc.Flush()
-			rest := &upload{body: whole, rc: rc, patience: s.importStall}
-			_, _ = io.CopyN(io.Discard, rest, maxImport)
+			s.readAway(c, &upload{body: whole, rc: rc, patience: s.importStall, most: maxRefusedTime})
 		}
 		return nil
 	}
 	return writeReport(c, report)
 }
 
+// readAway reads what is left of a refused upload, unless too many do.
+func (s *Server) readAway(c echo.Context, rest *upload) {
+	leave, err := s.refused.enter(c.Request().Context())
+	if err != nil {
+		return
+	}
+	defer leave()
+	_, _ = io.CopyN(io.Discard, rest, maxImport)
+}
+
 // importSheet reads the two parts; the session is open while it does.
 func (s *Server) importSheet(c echo.Context, up *upload) (*vault.ImportReport, error) {
-	ctx := c.Request().Context()
-	m, err := s.vault.Session(ctx, bearer(c.Request()))
-	if err != nil {
+	ctx, token := c.Request().Context(), bearer(c.Request())
+	if err := s.vault.SignedIn(token); err != nil {
 		return nil, err
 	}
-	defer m.Close()
 	id, err := listID(c)
 	if err != nil {
 		return nil, err
 	}
+	// Read in pieces of 64 KiB: package multipart alone asks for 4 at a time.
+	in := bufio.NewReaderSize(up, chunk)
+	if err := s.firstChunk(in, up); err != nil {
+		return nil, err
+	}
+	leave, err := s.imports.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	m, err := s.vault.Session(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
 	// Not ParseMultipartForm: that writes large parts to temporary files.
+	c.Request().Body = io.NopCloser(in)
 	form, err := c.Request().MultipartReader()
 	if err != nil {
 		return nil, badBody("content-type", "an import is a multipart form", "send parts named options and file as multipart/form-data")
 	}
+	up.allowed = maxBeforeSheet
 	o, err := importOptions(form, up)
 	if err != nil {
 		return nil, err
@@ -75,16 +97,51 @@ func (s *Server) importSheet(c echo.Context, up *upload) (*vault.ImportReport, e
 	if err != nil {
 		return nil, err
 	}
+	up.allowed = 0
 	return runImport(ctx, m, id, file, up, o)
 }
 
+// firstChunk waits until a chunk of an upload has arrived, or all of it: there
+// are few seats for imports, and who sends a byte a second does not get one.
+func (s *Server) firstChunk(in *bufio.Reader, up *upload) error {
+	leave, ok := s.uploads.join(func() { _ = up.rc.SetReadDeadline(time.Now()) })
+	if !ok {
+		return errBusy()
+	}
+	defer leave()
+	if _, err := in.Peek(chunk); err != nil && err != io.EOF {
+		return up.cause(err)
+	}
+	return nil
+}
+
 func runImport(ctx context.Context, m *vault.Session, id vault.ListID, file io.Reader, up *upload, o vault.ImportOptions) (*vault.ImportReport, error) {
-	report, err := m.Import(ctx, id, file, o)
-	if err != nil && up.err != nil {
+	part := &sheetPart{part: file}
+	report, err := m.Import(ctx, id, part, o)
+	switch {
+	case err != nil && up.err != nil:
 		// The sheet did not end, the upload did.
 		return nil, up.err
+	case err != nil && part.err != nil:
+		// The upload ended as it said it would, without the form's last line.
+		return nil, up.cause(part.err)
 	}
 	return report, err
+}
+
+// A sheetPart is the part of a form that holds the sheet; it keeps why it ended
+// early.
+type sheetPart struct {
+	part io.Reader
+	err  error
+}
+
+func (p *sheetPart) Read(b []byte) (int, error) {
+	n, err := p.part.Read(b)
+	if err != nil && err != io.EOF {
+		p.err = err
+	}
+	return n, err
 }
 
 func importOptions(form *multipart.Reader, up *upload) (vault.ImportOptions, error) {
@@ -123,16 +180,41 @@ func nextPart(form *multipart.Reader, up *upload, name string) (io.Reader, error
 	return part, nil
 }
 
+const (
+	// maxUploadTime bounds the time that an import spends waiting for its
+	// client: 64 MB take it at 18 KB/s.
+	maxUploadTime = time.Hour
+
+	// maxRefusedTime is the same for what is read away.
+	maxRefusedTime = 2 * time.Minute
+
+	// minRate is what a client has to send on average while it is waited for, in
+	// bytes per second. A telephone on the worst of lines has ten times that.
+	minRate = 256
+
+	// maxBeforeSheet bounds what may come before the sheet, in bytes: the
+	// options, and text before the first part that nobody needs (RFC 2046
+	// §5.1.1) and that could go on for ever.
+	maxBeforeSheet = 4 * maxJSON
+)
+
 // An upload is the body of an import on its way in. Each read may take as long
-// as patience, the whole as long as it needs: people sit on bad lines.
+// as patience, the whole as long as it needs while the client keeps sending:
+// people sit on bad lines.
 type upload struct {
 	body     io.Reader
 	rc       *http.ResponseController
 	patience time.Duration
-	begun    bool  // something was read, so the client is sending
-	stalled  bool  // patience ran out
-	done     bool  // ended properly
-	err      error // why it ended early
+	most     time.Duration // to be waited in all
+	allowed  int           // bytes that may still be read, 0: any number
+	begun    bool          // something was read, so the client is sending
+	stalled  bool          // patience ran out
+	done     bool          // ended properly
+	err      error         // why it ended early
+
+	waited time.Duration // for the client since the rate was last looked at
+	total  time.Duration // in all
+	got    int           // bytes in the time waited
 }
 
 func (u *upload) Read(p []byte) (int, error) {
@@ -143,11 +225,15 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	u.begun = true
-	if err := u.rc.SetReadDeadline(time.Now().Add(u.patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	start := time.Now()
+	if err := u.rc.SetReadDeadline(start.Add(u.patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		u.err = u.cause(err)
 		return 0, u.err
 	}
 	n, err := u.body.Read(p)
+	if err == nil {
+		err = u.pace(n, time.Since(start))
+	}
 	switch {
 	case err == io.EOF:
 		// From here on net/http watches the connection, without a deadline, for
@@ -160,13 +246,37 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// pace accounts for n bytes that came after a wait. Time in which the server
+// did not read is not the client's.
+func (u *upload) pace(n int, wait time.Duration) error {
+	if u.allowed > 0 {
+		if u.allowed -= n; u.allowed <= 0 {
+			u.allowed = 1 // stays refused
+			return badBody("form", "the form has too much before the sheet", "send two parts: options, then file")
+		}
+	}
+	u.got += n
+	u.waited += wait
+	u.total += wait
+	if u.waited >= u.patience {
+		if float64(u.got) < minRate*u.waited.Seconds() {
+			return os.ErrDeadlineExceeded
+		}
+		u.waited, u.got = 0, 0
+	}
+	if u.total > u.most {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
 // cause says what ended an upload early, without what the network says of it.
 func (u *upload) cause(err error) error {
 	var e *vault.Error
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &e):
-		return e
+		return err
 	case errors.As(err, &large):
 		return tooLarge(large.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +22,7 @@ import (
 const (
 	requestKey = "rallyvault.request" // string, id of the request
 	failureKey = "rallyvault.failure" // error, what fail answered
+	writersKey = "rallyvault.writers" // *crowd, who is writing a stream
 )
 
 // instanceOf names the request in a problem, as its line in the log does.
@@ -37,6 +39,13 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
 		c.Set(requestKey, uuid.NewString())
+		c.Set(writersKey, s.writers)
+		// net/http keeps the deadline of the answer before on a connection, and
+		// one without a deadline would wait for ever for a client that reads
+		// nothing.
+		c.Response().Before(func() {
+			_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(writeTimeout))
+		})
 		aborted := s.contain(c, next)
 		s.logRequest(c, start, aborted)
 		if aborted {
@@ -82,6 +91,12 @@ func (s *Server) logRequest(c echo.Context, start time.Time, aborted bool) {
 	if text == "" {
 		return
 	}
+	if e, ok := err.(*vault.Error); ok && e.Op == opBusy {
+		if n := s.turnedAway.add(start); n > 0 {
+			s.log.Warn("more is asked for than this service takes at once: requests were told to come back", "requests", n)
+		}
+		return
+	}
 	route := c.Path()
 	if route == "" {
 		route = "none" // what was asked for instead stays out of the log
@@ -100,6 +115,26 @@ func (s *Server) logRequest(c echo.Context, start time.Time, aborted bool) {
 		attrs = append(attrs, slog.String("stack", p.stack))
 	}
 	s.log.LogAttrs(context.WithoutCancel(c.Request().Context()), slog.LevelError, "request failed", attrs...)
+}
+
+// A tally counts what is too frequent to be logged one by one.
+type tally struct {
+	mu   sync.Mutex
+	n    int
+	last time.Time
+}
+
+// add returns how many there have been since the last time it did, 0 if that is
+// less than a minute ago.
+func (t *tally) add(now time.Time) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.n++
+	if now.Sub(t.last) < time.Minute {
+		return 0
+	}
+	n, t.n, t.last = t.n, 0, now
+	return n
 }
 
 // methodText keeps invented methods, which are free text, out of the log.

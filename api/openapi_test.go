@@ -134,6 +134,10 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"NewContact": client.NewContact{}, "Added": client.Added{}, "Correction": client.Correction{}, "SearchQuery": client.SearchQuery{},
 		"ErasureRequest": client.ErasureRequest{}, "Erasure": client.Erasure{}, "ImportOptions": client.ImportOptions{},
 		"ImportReport": client.ImportReport{}, "Checkpoint": client.Checkpoint{}, "Verification": client.Verification{},
+		"NewPassphrase": client.NewPassphrase{}, "Member": client.Member{}, "NewMember": client.NewMember{}, "MemberRef": client.MemberRef{},
+		"Invitation": client.Invitation{}, "Joining": client.Joining{}, "Joined": client.Joined{}, "Recovery": client.Recovery{},
+		"RecoveryScheme": client.RecoveryScheme{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{},
+		"Review": client.Review{}, "ReviewList": client.ReviewList{}, "Proposal": client.Proposal{},
 	} {
 		var want, got []string
 		for f := range reflect.TypeOf(v).Fields() {

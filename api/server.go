@@ -1,9 +1,11 @@
 package api
 
 import (
+	"container/list"
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -17,8 +19,10 @@ import (
 // Limits on requests.
 const (
 	maxJSON   = 64 << 10 // bytes of a JSON body: a title, a purpose, a reason, ten times over
-	maxImport = 1 << 30  // bytes of an import's body: fifteen million rows
-	maxHeader = 16 << 10 // bytes of a request's header
+	maxImport = 1 << 30  // bytes of an import's body: more than a list holds
+
+	maxCredentials = 8 << 10  // bytes of a body from somebody who is not signed in
+	maxHeader      = 16 << 10 // bytes of a request's header
 
 	headerTimeout = 10 * time.Second // for a request's header
 	bodyTimeout   = 30 * time.Second // for a JSON body, and for each read of an import
@@ -41,6 +45,10 @@ type Config struct {
 	PublicURL *url.URL
 
 	Now func() time.Time // nil: time.Now
+
+	// Connections is how many may be open at once, 0 for as many as the server
+	// has memory for. A process that may open few files sets less.
+	Connections int
 }
 
 // A Server answers the API and the set-up page for one vault.
@@ -55,6 +63,12 @@ type Server struct {
 	// Limits of an import; tests set smaller ones.
 	importStall time.Duration
 	importSize  int64
+
+	// What is taken in at once; see admission.go.
+	conns                                      *connections
+	bodies, uploads, writers                   *crowd
+	light, openings, streams, imports, refused *gate
+	turnedAway                                 tally
 }
 
 // New returns a server for a vault that is open.
@@ -62,8 +76,20 @@ func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Connections == 0 {
+		c.Connections = MaxConnections
+	}
 	s := &Server{vault: c.Vault, log: c.Log, loopback: c.Loopback, public: c.PublicURL, importStall: bodyTimeout, importSize: maxImport,
 		pages: web.New(web.Config{Vault: c.Vault, Now: c.Now})}
+	s.conns = &connections{max: c.Connections, open: map[net.Conn]*list.Element{}}
+	s.bodies = &crowd{max: maxBodies, grace: slowBody}
+	s.uploads = &crowd{max: maxUploads, grace: slowUpload}
+	s.writers = &crowd{grace: slowWrite}
+	s.light = newGate(lightSeats, lightLine, nil)
+	s.openings = newGate(openSeats, openLine, nil)
+	s.streams = newGate(streamSeats, streamLine, s.writers.press)
+	s.imports = newGate(importSeats, importLine, nil)
+	s.refused = newGate(drainSeats, 0, nil)
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
@@ -86,27 +112,38 @@ func (s *Server) routes(e *echo.Echo) {
 	e.GET("/v1/session", s.member(s.getSession))
 	e.DELETE("/v1/session", s.member(s.deleteSession))
 
+	e.PUT("/v1/passphrase", s.member(s.putPassphrase))
+
+	e.GET("/v1/members", s.member(s.getMembers))
+	e.POST("/v1/members", s.member(s.postMember))
+	e.POST("/v1/members/resets", s.member(s.postReset))
+	e.POST("/v1/members/joins", s.postJoin)
+	e.GET("/v1/recovery", s.member(s.getRecovery))
+	e.PUT("/v1/recovery", s.member(s.putRecovery))
+	e.POST("/v1/recovery/drafts", s.member(s.postRecoveryDraft))
+	e.GET("/v1/review", s.member(s.getReview))
+
 	e.GET("/v1/lists", s.member(s.getLists))
 	e.POST("/v1/lists", s.member(s.postList))
 	e.POST("/v1/lists/lookup", s.member(s.postLookup))
-	e.GET("/v1/lists/:list", s.member(s.getList))
-	e.PATCH("/v1/lists/:list", s.member(s.patchList))
+	e.GET("/v1/lists/:list", s.opening(s.getList))
+	e.PATCH("/v1/lists/:list", s.opening(s.patchList))
 	e.DELETE("/v1/lists/:list", s.member(s.deleteList))
 	e.PUT("/v1/lists/:list/deadline", s.member(s.putDeadline))
 	e.POST("/v1/lists/:list/imports", s.postImport)
 
-	e.GET("/v1/lists/:list/contacts", s.member(s.getContacts))
-	e.POST("/v1/lists/:list/contacts", s.member(s.postContact))
-	e.PATCH("/v1/lists/:list/contacts/:contact", s.member(s.patchContact))
-	e.DELETE("/v1/lists/:list/contacts/:contact", s.member(s.deleteContact))
-	e.POST("/v1/contacts/search", s.member(s.postSearch))
-	e.POST("/v1/contacts/erasures", s.member(s.postErasure))
+	e.GET("/v1/lists/:list/contacts", s.streaming(s.getContacts))
+	e.POST("/v1/lists/:list/contacts", s.opening(s.postContact))
+	e.PATCH("/v1/lists/:list/contacts/:contact", s.opening(s.patchContact))
+	e.DELETE("/v1/lists/:list/contacts/:contact", s.opening(s.deleteContact))
+	e.POST("/v1/contacts/search", s.opening(s.postSearch))
+	e.POST("/v1/contacts/erasures", s.opening(s.postErasure))
 
 	e.GET("/v1/signing-key", s.member(s.getSigningKey))
-	e.GET("/v1/audit/entries", s.member(s.getAuditEntries))
+	e.GET("/v1/audit/entries", s.streaming(s.getAuditEntries))
 	e.GET("/v1/audit/checkpoint", s.member(s.getCheckpoint))
-	e.POST("/v1/audit/verifications", s.member(s.postVerification))
-	e.GET("/v1/audit/export", s.member(s.getAuditExport))
+	e.POST("/v1/audit/verifications", s.opening(s.postVerification))
+	e.GET("/v1/audit/export", s.streaming(s.getAuditExport))
 
 	e.GET("/setup/:token", s.pages.GetSetup)
 	e.POST("/setup/:token", s.pages.PostSetup)
@@ -125,6 +162,7 @@ func (s *Server) HTTP() *http.Server {
 		ReadTimeout:       bodyTimeout, // imports move it on with every read
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         s.conns.track,
 		// net/http logs the addresses of callers whose connections fail.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}

@@ -233,6 +233,12 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+func (l *logBuffer) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // waitFor waits until the log has a line with all of these: the line of a
 // request is written after its answer.
 func (l *logBuffer) waitFor(t testing.TB, parts ...string) string {

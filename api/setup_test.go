@@ -11,7 +11,7 @@ import (
 const formType = "application/x-www-form-urlencoded"
 
 func setupForm(changes ...string) string {
-	v := url.Values{"organisation": {organisation}, "handle": {handle}, "passphrase": {passphrase}, "again": {passphrase}, "final": {"yes"}}
+	v := url.Values{"organisation": {organisation}, "handle": {handle}, "passphrase": {passphrase}, "again": {passphrase}, "recovery": {"none"}}
 	for i := 0; i < len(changes); i += 2 {
 		v.Set(changes[i], changes[i+1])
 	}
@@ -48,7 +48,8 @@ func TestSetupPage(t *testing.T) {
 		{"short", setupForm("passphrase", "short", "again", "short"), "at least 12 characters"},
 		{"common", setupForm("passphrase", "passwordpassword", "again", "passwordpassword"), "among the first"},
 		{"differ", setupForm("again", passphrase+"!"), "are not the same"},
-		{"not understood", setupForm("final", ""), "a lost passphrase is final"},
+		{"no choice of recovery", setupForm("recovery", ""), "what happens when a passphrase is lost"},
+		{"another scheme", setupForm("recovery", "1/3"), "what happens when a passphrase is lost"},
 	} {
 		a := h.do(t, "POST", path, tt.form, "Content-Type", formType)
 		_, problem, _ := strings.Cut(a.body, `role="alert"`)
@@ -159,8 +160,8 @@ func TestSetupLanguages(t *testing.T) {
 			t.Errorf("%q, %q: want %s", tt.query, tt.accept, tt.lang)
 		}
 	}
-	a := h.do(t, "POST", path+"?lang=es", setupForm("final", ""), "Content-Type", formType)
-	if !strings.Contains(a.body, "Marque la última casilla") {
+	a := h.do(t, "POST", path+"?lang=es", setupForm("recovery", ""), "Content-Type", formType)
+	if !strings.Contains(a.body, "Elija qué pasa") {
 		t.Errorf("got %s", a.body)
 	}
 }

@@ -17,13 +17,15 @@ const chunk = 64 << 10
 type stream struct {
 	c         echo.Context
 	rc        *http.ResponseController
+	writers   *crowd // who gives way to others when the client is slow to take it
 	mediaType string
 	buf       []byte // appended to by the handler, which then calls more
 	broken    error
 }
 
 func newStream(c echo.Context, mediaType string) *stream {
-	return &stream{c: c, rc: http.NewResponseController(c.Response()), mediaType: mediaType, buf: make([]byte, 0, chunk+chunk/4)}
+	writers, _ := c.Get(writersKey).(*crowd)
+	return &stream{c: c, rc: http.NewResponseController(c.Response()), writers: writers, mediaType: mediaType, buf: make([]byte, 0, chunk+chunk/4)}
 }
 
 // more writes what has gathered if it is a chunk.
@@ -55,7 +57,10 @@ func (s *stream) flush() error {
 	if err := s.rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return s.fail(err)
 	}
-	if _, err := r.Write(s.buf); err != nil {
+	leave, _ := s.writers.join(func() { _ = s.rc.SetWriteDeadline(time.Now()) })
+	_, err := r.Write(s.buf)
+	leave()
+	if err != nil {
 		return s.fail(err)
 	}
 	s.buf = s.buf[:0]

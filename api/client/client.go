@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,11 +27,14 @@ const maxAnswer = 512 << 20
 const maxProblem = 1 << 20
 
 // A Client talks to one server on behalf of at most one member. Its methods may
-// be called at the same time, SetToken and SignIn excepted.
+// be called at the same time.
 type Client struct {
-	base  string // scheme and host, without a trailing slash
+	base string // scheme and host, without a trailing slash
+	http *http.Client
+
+	mu    sync.Mutex
 	token string
-	http  *http.Client
+	renew func(context.Context) (token string)
 }
 
 // New returns a client for the server at an address such as
@@ -78,7 +82,22 @@ func New(server string) (*Client, error) {
 func (c *Client) Server() string { return c.base }
 
 // SetToken makes the client act for the session that token opens; "" for nobody.
-func (c *Client) SetToken(token string) { c.token = token }
+func (c *Client) SetToken(token string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.token = token
+}
+
+// OnEnded has the client ask for another token when the server says that the
+// session has ended, and send the request once more with it: a session file is
+// shared by programs, and one of them may just have replaced the session. No
+// token, or the same one, leaves the refusal as it is. A refused request did
+// nothing, so none is done twice. An upload is not sent again.
+func (c *Client) OnEnded(renew func(context.Context) (token string)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.renew = renew
+}
 
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -106,8 +125,11 @@ func (c *Client) request(ctx context.Context, method, path string, body io.Reade
 	if err != nil {
 		return nil, err
 	}
-	if c.token != "" {
-		r.Header.Set("Authorization", "Bearer "+c.token)
+	c.mu.Lock()
+	token := c.token
+	c.mu.Unlock()
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	// Go's own name and version are nobody's business.
 	r.Header.Set("User-Agent", "rallyvault")
@@ -128,25 +150,54 @@ func (c *Client) send(r *http.Request) (*http.Response, error) {
 	return nil, problem(resp)
 }
 
+// sendAgain sends what build makes, and once more with a new token where OnEnded
+// has one.
+func (c *Client) sendAgain(ctx context.Context, build func() (*http.Request, error)) (*http.Response, error) {
+	r, err := build()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.send(r)
+	if err == nil || vault.KindOf(err) != vault.Unauthenticated {
+		return resp, err
+	}
+	c.mu.Lock()
+	renew := c.renew
+	c.mu.Unlock()
+	if renew == nil {
+		return nil, err
+	}
+	token := renew(ctx)
+	if token == "" || "Bearer "+token == r.Header.Get("Authorization") {
+		return nil, err
+	}
+	c.SetToken(token)
+	if r, err = build(); err != nil {
+		return nil, err
+	}
+	return c.send(r)
+}
+
 // call sends in as JSON unless it is nil, and decodes the answer into out unless
 // that is nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
+	var sent []byte
 	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if sent, err = json.Marshal(in); err != nil {
 			return err
 		}
-		body = bytes.NewReader(b)
 	}
-	r, err := c.request(ctx, method, path, body)
-	if err != nil {
-		return err
-	}
-	if in != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := c.send(r)
+	resp, err := c.sendAgain(ctx, func() (*http.Request, error) {
+		if in == nil {
+			return c.request(ctx, method, path, nil)
+		}
+		r, err := c.request(ctx, method, path, bytes.NewReader(sent))
+		if err == nil {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		return r, err
+	})
 	if err != nil {
 		return err
 	}
@@ -174,12 +225,13 @@ func (c *Client) decode(ctx context.Context, resp *http.Response, out any) error
 
 // stream copies the answer to a GET into w as it arrives.
 func (c *Client) stream(ctx context.Context, path, accept string, w io.Writer) error {
-	r, err := c.request(ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Accept", accept)
-	resp, err := c.send(r)
+	resp, err := c.sendAgain(ctx, func() (*http.Request, error) {
+		r, err := c.request(ctx, http.MethodGet, path, nil)
+		if err == nil {
+			r.Header.Set("Accept", accept)
+		}
+		return r, err
+	})
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (c *Client) SignIn(ctx context.Context, handle string, passphrase crypto.Se
 	if s.Token == "" {
 		return nil, notRallyvault(nil)
 	}
-	c.token = s.Token
+	c.SetToken(s.Token)
 	return &s, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/shares"
 	"github.com/rallyvault/rallyvault/sharing"
 	"github.com/rallyvault/rallyvault/vault"
 )
@@ -59,17 +60,25 @@ type setupPage struct {
 	Problem      string // "" the first time
 	Organisation string
 	Handle       string
+	Recovery     string          // as chosen, "" the first time: the choice has no default
 	Fields       map[string]bool // those that Problem is about
 }
 
 // Wrong reports whether a field needs another value.
 func (s setupPage) Wrong(field string) bool { return s.Fields[field] }
 
-// A donePage says how to sign in.
+// A donePage says how to sign in, and shows the recovery sheets, if there are
+// any, for the one time that they can be seen.
 type donePage struct {
 	frame
-	Handle string
+	Handle   string
+	SheetCSS string
+	Sheets   []sheet
 }
+
+// sheetsOfPage is the scheme of the sheets that the page offers. Others can be
+// had on the command line.
+const sheetsOfPage = "2/3"
 
 // GetSetup handles GET /setup/:token.
 func (p *Pages) GetSetup(c echo.Context) error {
@@ -105,12 +114,13 @@ func (p *Pages) PostSetup(c echo.Context) error {
 		return &vault.Error{Kind: vault.Invalid, Code: "body", Msg: "the form cannot be read"}
 	}
 	form := r.PostForm
-	page := setupPage{frame: p.frame(c), Organisation: form.Get("organisation"), Handle: form.Get("handle"), Fields: map[string]bool{}}
-	if key := page.check(form.Get("passphrase"), form.Get("again"), form.Get("final")); key != "" {
+	page := setupPage{frame: p.frame(c), Organisation: form.Get("organisation"), Handle: form.Get("handle"),
+		Recovery: form.Get("recovery"), Fields: map[string]bool{}}
+	if key := page.check(form.Get("passphrase"), form.Get("again")); key != "" {
 		page.Problem = page.T(key)
 		return p.render(c, http.StatusUnprocessableEntity, "setup.html", page)
 	}
-	err := p.found(c, page, form.Get("passphrase"))
+	sheets, err := p.found(c, page, form.Get("passphrase"))
 	if vault.KindOf(err) == vault.Invalid && err != nil {
 		page.refused(err)
 		return p.render(c, http.StatusUnprocessableEntity, "setup.html", page)
@@ -119,27 +129,36 @@ func (p *Pages) PostSetup(c echo.Context) error {
 		return err
 	}
 	p.link.ends = time.Time{}
-	return p.render(c, http.StatusOK, "done.html", donePage{page.frame, page.Handle})
+	return p.render(c, http.StatusOK, "done.html", donePage{frame: page.frame, Handle: page.Handle, SheetCSS: p.sheetPath, Sheets: sheets})
 }
 
-func (p *Pages) found(c echo.Context, page setupPage, passphrase string) error {
+// found sets the vault up and returns the sheets to show. They are in memory
+// only: a page that does not arrive is mended by new ones, as it says.
+func (p *Pages) found(c echo.Context, page setupPage, passphrase string) (sheets []sheet, err error) {
 	secret := crypto.NewSecret([]byte(passphrase))
 	defer secret.Wipe()
-	f := vault.Founding{Organisation: page.Organisation, Handle: page.Handle, Passphrase: secret, Recovery: "none", Silence: "off"}
-	if err := f.Check(); err != nil {
-		return err
+	f := vault.Founding{Organisation: page.Organisation, Handle: page.Handle, Passphrase: secret, Recovery: page.Recovery, Silence: "off"}
+	if f.Recovery != "none" {
+		f.KeepShares = func(set []shares.Share) error {
+			for _, s := range set {
+				sheets = append(sheets, p.newSheet(s))
+			}
+			return nil
+		}
 	}
-	var err error
+	if err := f.Check(); err != nil {
+		return nil, err
+	}
 	if f.Signing, err = sharing.NewSigning(page.Organisation, p.now()); err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Signing.Private.Wipe()
-	return p.vault.Found(c.Request().Context(), f)
+	return sheets, p.vault.Found(c.Request().Context(), f)
 }
 
 // check refuses what only the form can know, and what would otherwise be found
 // after the work of making keys. It returns the key of the sentence to show.
-func (s *setupPage) check(passphrase, again, final string) string {
+func (s *setupPage) check(passphrase, again string) string {
 	switch {
 	case s.Organisation == "" || utf8.RuneCountInString(s.Organisation) > 200 ||
 		!utf8.ValidString(s.Organisation) || strings.ContainsFunc(s.Organisation, unicode.IsControl):
@@ -151,9 +170,9 @@ func (s *setupPage) check(passphrase, again, final string) string {
 	case passphrase != again:
 		s.Fields["again"] = true
 		return "setup.wrong.again"
-	case final != "yes":
-		s.Fields["final"] = true
-		return "setup.wrong.final"
+	case s.Recovery != sheetsOfPage && s.Recovery != "none":
+		s.Fields["recovery"] = true
+		return "setup.wrong.recovery"
 	}
 	return ""
 }

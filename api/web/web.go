@@ -38,8 +38,10 @@ type Pages struct {
 	templates *template.Template
 	locales   map[string]locale
 	matcher   language.Matcher
-	css       []byte
-	cssPath   string // with a piece of the hash of css, so that a new one is never an old one
+	sheetCSS  []byte
+	static    map[string][]byte // style sheets by path
+	cssPath   string            // with a piece of the hash of the file, so that a new one is never an old one
+	sheetPath string
 
 	link link
 }
@@ -53,7 +55,7 @@ var languages = []string{"en", "es"}
 // New parses the templates and texts. They are part of the program, so what is
 // wrong with them stops it.
 func New(c Config) *Pages {
-	p := &Pages{vault: c.Vault, now: c.Now, locales: map[string]locale{},
+	p := &Pages{vault: c.Vault, now: c.Now, locales: map[string]locale{}, static: map[string][]byte{},
 		templates: template.Must(template.ParseFS(files, "templates/*.html"))}
 	var tags []language.Tag
 	for _, l := range languages {
@@ -65,10 +67,19 @@ func New(c Config) *Pages {
 		tags = append(tags, language.MustParse(l))
 	}
 	p.matcher = language.NewMatcher(tags)
-	p.css = read("static/rallyvault.css")
-	sum := sha256.Sum256(p.css)
-	p.cssPath = "/static/rallyvault-" + hex.EncodeToString(sum[:6]) + ".css"
+	p.cssPath = p.serveCSS("rallyvault", read("static/rallyvault.css"))
+	p.sheetCSS = read("static/sheet.css")
+	p.sheetPath = p.serveCSS("sheet", p.sheetCSS)
 	return p
+}
+
+// serveCSS makes a style sheet one of those that GetStatic serves, and returns
+// its path.
+func (p *Pages) serveCSS(name string, css []byte) string {
+	sum := sha256.Sum256(css)
+	path := "/static/" + name + "-" + hex.EncodeToString(sum[:6]) + ".css"
+	p.static[path] = css
+	return path
 }
 
 func read(name string) []byte {
@@ -85,12 +96,13 @@ func (p *Pages) Owns(route string) bool {
 	return strings.HasPrefix(route, "/setup/") || strings.HasPrefix(route, "/static/")
 }
 
-// GetStatic handles GET /static/:file. There is one.
+// GetStatic handles GET /static/:file.
 func (p *Pages) GetStatic(c echo.Context) error {
-	if "/static/"+c.Param("file") != p.cssPath {
+	css, ok := p.static["/static/"+c.Param("file")]
+	if !ok {
 		return notFound()
 	}
-	return c.Blob(http.StatusOK, "text/css; charset=utf-8", p.css)
+	return c.Blob(http.StatusOK, "text/css; charset=utf-8", css)
 }
 
 // A frame is what every page has.

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+// getRecovery handles GET /v1/recovery.
+func (s *Server) getRecovery(c echo.Context, m *vault.Session) error {
+	r, err := m.Recovery(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, recoveryJSON(r))
+}
+
+// postRecoveryDraft handles POST /v1/recovery/drafts. Its answer is the only
+// time that the shares are seen.
+func (s *Server) postRecoveryDraft(c echo.Context, m *vault.Session) error {
+	var in client.RecoveryScheme
+	if err := body(c, &in); err != nil {
+		return err
+	}
+	d, err := m.DraftRecovery(c.Request().Context(), in.Scheme)
+	if err != nil {
+		return err
+	}
+	out := client.RecoveryDraft{ID: d.ID, Expires: stamp(d.Expires)}
+	for _, share := range d.Shares {
+		text := share.Text()
+		out.Shares = append(out.Shares, string(text.Bytes()))
+		text.Wipe()
+		share.Wipe()
+	}
+	return answer(c, http.StatusCreated, out)
+}
+
+// putRecovery handles PUT /v1/recovery.
+func (s *Server) putRecovery(c echo.Context, m *vault.Session) error {
+	var in client.DraftRef
+	if err := body(c, &in); err != nil {
+		return err
+	}
+	r, err := m.KeepRecovery(c.Request().Context(), in.ID)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, recoveryJSON(r))
+}
+
+func recoveryJSON(r *vault.RecoveryState) client.Recovery {
+	return client.Recovery{Scheme: r.Scheme, Set: r.Set, Lists: r.Lists, Pending: r.Pending}
+}

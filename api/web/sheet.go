@@ -1,0 +1,155 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/shares"
+)
+
+const (
+	// sheetColumns and sheetLines are what a text sheet may take up: one piece
+	// of A4 or US Letter paper as any printer and any terminal's font fill it.
+	sheetColumns = 78
+	sheetLines   = 60
+
+	// shortVault is how many digits of the vault's id stand on a sheet: enough
+	// to tell one vault's sheets from another's.
+	shortVault = 8
+)
+
+// A sheet is one recovery share as it is printed, in every language at once:
+// who finds the sheets in a drawer in ten years may not be who printed them.
+// There is no name of the organisation on it, since a sheet that is found or
+// taken should not say whose lists it belongs to.
+type sheet struct {
+	Number   int
+	Key      []string // the lines to be typed
+	Texts    []sheetText
+	Commands []string
+}
+
+// A sheetText is what a sheet says in one language.
+type sheetText struct {
+	Lang               string
+	Title, Facts       string
+	What               string
+	KeepTitle          string
+	Keep               []string
+	UseTitle           string
+	Use                []string
+	EndTitle, End      string
+	Key, CommandsLabel string // above the lines to be typed
+}
+
+// newSheet fills the sheet of a share.
+func (p *Pages) newSheet(s shares.Share) sheet {
+	vault, _, _ := strings.Cut(s.Vault, "-")
+	values := strings.NewReplacer("{number}", strconv.Itoa(s.Number), "{of}", strconv.Itoa(s.Of), "{needed}", strconv.Itoa(s.Needed),
+		"{set}", strconv.FormatInt(s.Set, 10), "{made}", s.Made, "{vault}", vault[:min(len(vault), shortVault)])
+	text := s.Text()
+	out := sheet{Number: s.Number, Key: strings.Split(strings.TrimRight(string(text.Bytes()), "\n"), "\n")}
+	text.Wipe()
+	for _, l := range languages {
+		t := func(key string) string { return values.Replace(p.locales[l]["sheet."+key]) }
+		out.Texts = append(out.Texts, sheetText{
+			Lang: l, Title: t("title"), Facts: t("facts"), What: t("what"), Key: t("key"), CommandsLabel: t("commands"),
+			KeepTitle: t("keep.title"), Keep: []string{t("keep.1"), t("keep.2"), t("keep.3")},
+			UseTitle: t("use.title"), Use: []string{t("use.1"), t("use.2"), t("use.3")},
+			EndTitle: t("end.title"), End: t("end"),
+		})
+	}
+	give := strings.Repeat(" --share FILE", s.Needed)
+	out.Commands = []string{
+		"1  rallyvault recover --data DIR" + give + " \\",
+		"       --rehearse",
+		"2  rallyvault recover --data DIR" + give + " \\",
+		"       --handle HANDLE --new-passphrase-file FILE",
+		fmt.Sprintf("3  rallyvault recovery renew --recovery %d/%d --recovery-out DIR", s.Needed, s.Of),
+	}
+	return out
+}
+
+// SheetText returns the sheet of a share as plain text in UTF-8, of at most 60
+// lines of 78 columns. Whoever has it has the share.
+func (p *Pages) SheetText(s shares.Share) crypto.Secret {
+	sh := p.newSheet(s)
+	var b bytes.Buffer
+	rule := strings.Repeat("=", sheetColumns) + "\n"
+	b.WriteString(rule)
+	for _, t := range sh.Texts {
+		b.WriteString(strings.ToUpper(t.Title) + "\n")
+		wrap(&b, "   ", "   ", t.Facts)
+	}
+	b.WriteString(rule + "\n")
+	for _, line := range sh.Key {
+		b.WriteString(line + "\n")
+	}
+	b.WriteByte('\n')
+	for i, t := range sh.Texts {
+		if i > 0 {
+			b.WriteString(strings.Repeat("-", sheetColumns) + "\n")
+		}
+		wrap(&b, "", "", t.What)
+		wrap(&b, "", "   ", t.KeepTitle+": "+strings.Join(t.Keep, " "))
+		b.WriteString(t.UseTitle + ":\n")
+		for n, step := range t.Use {
+			wrap(&b, fmt.Sprintf(" %c. ", 'a'+n), "    ", step)
+		}
+		wrap(&b, "", "   ", t.EndTitle+": "+t.End)
+	}
+	b.WriteString(rule)
+	for _, c := range sh.Commands {
+		b.WriteString(c + "\n")
+	}
+	return crypto.NewSecret(b.Bytes())
+}
+
+// wrap writes a paragraph in lines of at most sheetColumns.
+func wrap(b *bytes.Buffer, first, rest, text string) {
+	line := first
+	empty := true
+	for _, word := range strings.Fields(text) {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > sheetColumns {
+			b.WriteString(line + "\n")
+			line, empty = rest, true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
+	}
+	b.WriteString(line + "\n")
+}
+
+// A sheetPage is a sheet as a page of its own, which needs nothing but itself.
+type sheetPage struct {
+	Title  string
+	Lang   string
+	Policy string
+	CSS    template.CSS
+	Sheet  sheet
+}
+
+// SheetPage returns the sheet of a share as an HTML page that prints on one
+// piece of A4 or US Letter paper. It loads nothing and runs nothing: its policy
+// allows its own style by its hash and forbids everything else, and its style
+// leaves no margin in which a browser would print where the page came from.
+func (p *Pages) SheetPage(s shares.Share) (crypto.Secret, error) {
+	sh := p.newSheet(s)
+	sum := sha256.Sum256(p.sheetCSS)
+	page := sheetPage{Lang: sh.Texts[0].Lang, Title: sh.Texts[0].Title, Sheet: sh, CSS: template.CSS(p.sheetCSS), // #nosec: a file of ours
+		Policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"}
+	var b bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&b, "sheet.html", page); err != nil {
+		return crypto.Secret{}, err
+	}
+	return crypto.NewSecret(b.Bytes()), nil
+}
