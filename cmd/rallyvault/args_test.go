@@ -111,12 +111,12 @@ func TestParseTime(t *testing.T) {
 
 // laterCommands are those of the contract that this version does not have.
 var laterCommands = []string{
-	"passphrase", "member invite h", "member ls", "join CODE", "access request L --fields name --for 72h --reason R", "access pending",
+	"member disable h", "access request L --fields name --for 72h --reason R", "access pending",
 	"access approve ID --for 3h", "waiting ls", "review --apply", "report", "partner add N FILE", "partner ls", "export L --partner N --out F",
 	"export ls", "export receipt ID --text", "intake open L --until T", "certificate verify F", "hold set --reason R", "backup --out F",
-	"restore F --data D", "recover --data D --share F", "renew", "lockdown", "shutdown --now --yes", "list extend L --to T --reason R",
+	"restore F --data D", "renew", "lockdown", "shutdown --now --yes", "list extend L --to T --reason R",
 	"list steward add L H", "import undo L BATCH --yes",
-	"setup --organisation O --handle h --passphrase-file /nonexistent --recovery 2/3", "serve --domain example.org",
+	"serve --domain example.org",
 }
 
 // TestNotInThisVersion: each answers 2 and says so, with and without --json,
@@ -187,6 +187,22 @@ func TestUsage(t *testing.T) {
 		{"login h --passphrase-file /nonexistent/pass", "/nonexistent/pass"},
 		{"setup --organisation O --handle h --passphrase-file f", "--recovery"},
 		{"setup --organisation O --handle h --passphrase-file f --recovery maybe", "none or 2/3"},
+		{"setup --organisation O --handle h --passphrase-file f --recovery 2/3", "--recovery-out"},
+		{"setup --organisation O --handle h --passphrase-file f --recovery 2/3 --recovery-out o --recovery-format secretperson", "--recovery-format is"},
+		{"recover --data d", "--share"},
+		{"recover --data d --share f", "--handle"},
+		{"recover --data d --share f --rehearse --handle h", "--rehearse changes nothing"},
+		{"recover --data d --share f --rehearse --new-passphrase-file f", "--rehearse changes nothing"},
+		{"recover secretperson", "no argument"},
+		{"recovery", "needs a command"},
+		{"recovery renew", "--recovery 2/3"},
+		{"recovery renew --recovery secretperson", "--recovery takes"},
+		{"recovery renew --recovery 2/3", "--recovery-out"},
+		{"member", "needs a command"},
+		{"member invite", "one argument"},
+		{"member reset a secretperson", "one argument"},
+		{"join", "one argument"},
+		{"join secretperson", "no passphrase"},
 		{"setup --handle h --passphrase-file f --recovery none", "--organisation"},
 		{"setup --organisation O --passphrase-file f --recovery none", "--handle"},
 		{"serve --listen 0.0.0.0:0 --data /nonexistent/x", "--behind-proxy"},

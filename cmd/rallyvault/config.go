@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/rallyvault/rallyvault/crypto/slots"
+	"github.com/rallyvault/rallyvault/vault"
 )
 
 // A Config is how a service runs. Each value is the default, or else the
@@ -19,6 +22,15 @@ type Config struct {
 	BehindProxy  bool   `json:"behind_proxy"`   // a proxy in front does TLS; RALLYVAULT_BEHIND_PROXY=1
 	PublicURL    string `json:"public_url"`     // how people reach the service, for links; RALLYVAULT_PUBLIC_URL
 	ClockIsRight bool   `json:"clock_is_right"` // take the clock as it is, once
+
+	below layers // nothing but in tests
+}
+
+// layers stand between the vault and what it keeps. Tests put some there that
+// stop the program at a step of their choice; no flag or variable sets them.
+type layers struct {
+	store func(vault.Store) vault.Store
+	slots func(slots.Disk) slots.Disk
 }
 
 // newConfig returns the defaults with what the environment says.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 
 	"github.com/rallyvault/rallyvault/vault"
@@ -35,7 +36,7 @@ func TestConfigOrder(t *testing.T) {
 		}
 		want := defaults
 		tt.want(&want)
-		if diff := cmp.Diff(want, c); diff != "" {
+		if diff := cmp.Diff(want, c, cmpopts.IgnoreUnexported(Config{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rallyvault/rallyvault/api/client"
 	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/shares"
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
@@ -51,7 +52,8 @@ const (
 
 // demoMarks are what a disk must not show, in any spelling of their case.
 var demoMarks = []string{"marisol", "ejemplo", "muestra", "prueba", "beispiel", "esempio", "example.org",
-	"555-0171", "5550171", "5550172", "5550173", "5550174", "219-09-9999", "harbour", "next rally", demoHandle, "willow copper"}
+	"555-0171", "5550171", "5550172", "5550173", "5550174", "219-09-9999", "harbour", "next rally", demoHandle, demoGuest,
+	"willow copper", "teapot quill", "meadow cobalt", "SECRET-KEY"}
 
 // A story is a numbered account of what was tried and whether it held.
 type story struct {
@@ -119,6 +121,8 @@ type demoRun struct {
 	session    *client.Session
 	list       vault.ListID
 	person     vault.ContactID
+	passphrase crypto.Secret  // hers, as it is now
+	shares     []shares.Share // in force
 }
 
 func (p *program) tellDemo(ctx context.Context, s *story) (err error) {
@@ -128,9 +132,9 @@ func (p *program) tellDemo(ctx context.Context, s *story) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	d := &demoRun{story: s, workFactor: p.workFactor, cfg: Config{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0"}}
+	d := &demoRun{story: s, workFactor: p.workFactor, passphrase: demoPassphrase(), cfg: Config{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0"}}
 	defer d.stop()
-	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.seize, d.check, d.end} {
+	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.seize, d.check, d.lose, d.end} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -146,7 +150,7 @@ func (d *demoRun) start(ctx context.Context, found bool) (err error) {
 	}
 	if found {
 		err = d.house.found(ctx, vault.Founding{Organisation: demoOrganisation, Handle: demoHandle, Passphrase: demoPassphrase(),
-			Recovery: "none", Silence: "off"})
+			Recovery: "2/3", KeepShares: d.keepShares, Silence: "off"})
 		if err != nil {
 			return err
 		}
@@ -185,7 +189,7 @@ func (d *demoRun) stop() error {
 }
 
 func (d *demoRun) begin(ctx context.Context) error {
-	err := d.tell("a group sets up its vault and the service starts on this machine only", func() ([]string, error) {
+	err := d.tell("a group sets up its vault, with three recovery sheets, and the service starts on this machine only", func() ([]string, error) {
 		return nil, d.start(ctx, true)
 	})
 	if err != nil {

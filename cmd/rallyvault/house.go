@@ -25,6 +25,8 @@ type house struct {
 	slots *slots.File
 	store *sqlite.Store
 	vault *vault.Vault
+
+	inspected *vault.Inspection // before anything was opened for writing; nil if there was nothing yet
 }
 
 // openHouse opens everything in the order in which it can be refused without
@@ -49,35 +51,27 @@ func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) 
 	if h.dir, err = lockDir(c.Data); err != nil {
 		return nil, err
 	}
-	if err := slotsBelong(c); err != nil {
+	if h.inspected, err = inspect(ctx, c, log); err != nil {
 		return nil, err
 	}
-	if h.slots, err = slots.Open(c.locks()); err != nil {
+	if c.below.slots == nil {
+		c.below.slots = func(d slots.Disk) slots.Disk { return d }
+	}
+	if h.slots, err = slots.OpenOn(c.locks(), c.below.slots); err != nil {
 		return nil, slotsError(c.locks(), err)
 	}
 	if h.store, err = sqlite.Open(ctx, c.Data); err != nil {
 		return nil, err
 	}
-	h.vault, err = vault.Open(ctx, vault.Config{Store: h.store, Slots: h.slots, Log: log, WorkFactor: workFactor, ClockIsRight: c.ClockIsRight})
+	var store vault.Store = h.store
+	if c.below.store != nil {
+		store = c.below.store(store)
+	}
+	h.vault, err = vault.Open(ctx, vault.Config{Store: store, Slots: h.slots, Log: log, WorkFactor: workFactor, ClockIsRight: c.ClockIsRight, Inspected: h.inspected})
 	if err != nil {
 		return nil, err
 	}
 	return h, nil
-}
-
-// slotsBelong refuses a directory that has a database and no slot file: it was
-// made with another --locks. Opening the slot file would make a blank one, which
-// would look as if the locks were lost.
-func slotsBelong(c Config) error {
-	fi, err := os.Stat(filepath.Join(c.Data, sqlite.FileName))
-	if err != nil || fi.Size() == 0 {
-		return nil
-	}
-	if _, err := os.Stat(filepath.Join(c.locks(), slots.Name)); !errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return &vault.Error{Kind: vault.CannotOpen, Op: "house", Code: "slots-missing", Msg: "the database belongs to a slot file that is not here",
-		Hint: "give its directory with --locks, or put the slot file back; nothing was changed"}
 }
 
 // found sets the vault up, with a new OpenPGP certificate for the group.

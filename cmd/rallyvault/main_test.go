@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,18 +21,23 @@ import (
 
 // TestMain puts this test binary into PATH as rallyvault, where it is the real
 // program: main is what runs. Under the race detector a passphrase takes
-// seconds, so there the same program runs with a low work factor.
+// seconds, so there the same program runs with a low work factor; tests that
+// start hundreds of them ask for one, and for an end at a step of their choice.
 func TestMain(m *testing.M) {
-	rallyvault := main
-	if raced {
-		rallyvault = func() {
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			p := &program{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, workFactor: 10}
-			os.Exit(p.run(ctx, os.Args[1:]))
+	testscript.Main(m, map[string]func(){"rallyvault": func() {
+		p := &program{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+		p.workFactor, _ = strconv.Atoi(os.Getenv(testWorkFactor))
+		p.below = killedAt(os.Getenv(testKilledAt))
+		if raced && p.workFactor == 0 {
+			p.workFactor = 10
 		}
-	}
-	testscript.Main(m, map[string]func(){"rallyvault": rallyvault})
+		if p.workFactor == 0 && p.below.store == nil {
+			main()
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		os.Exit(p.run(ctx, os.Args[1:]))
+	}})
 }
 
 // rally runs a command line in this process. env is NAME=value; nothing of the

@@ -19,6 +19,7 @@ type program struct {
 	// workFactor is vault.Config.WorkFactor: 0 but in tests, as no flag or
 	// variable sets it.
 	workFactor int
+	below      layers // likewise, for serve
 
 	json       bool // --json
 	stdinTaken bool // by "-", which works once
@@ -34,7 +35,10 @@ type program struct {
 func (p *program) root() *cobra.Command {
 	root := group("rallyvault", "keep the contact lists of a rally sealed",
 		p.serveCmd(), p.setupCmd(), p.demoCmd(),
-		p.loginCmd(), p.logoutCmd(), p.whoamiCmd(),
+		p.loginCmd(), p.logoutCmd(), p.whoamiCmd(), p.passphraseCmd(),
+		group("member", "people with a passphrase",
+			p.memberInviteCmd(), p.memberLsCmd(), p.memberResetCmd(), later("disable")),
+		p.joinCmd(),
 		group("list", "lists of contacts",
 			p.listCreateCmd(), p.listEditCmd(), p.listLsCmd(), p.listShowCmd(), p.listContactsCmd(),
 			p.listShortenCmd(), p.listDestroyCmd(), later("extend"), later("steward")),
@@ -44,10 +48,13 @@ func (p *program) root() *cobra.Command {
 		p.signingKeyCmd(),
 		group("audit", "the audit trail",
 			p.auditLogCmd(), p.auditVerifyCmd(), p.auditExportCmd()),
+		p.reviewCmd(),
+		p.recoverCmd(),
+		group("recovery", "shares that bring lists back when a passphrase is lost",
+			p.recoveryShowCmd(), p.recoveryRenewCmd()),
 
-		later("passphrase"), later("member"), later("join"), later("access"), later("waiting"), later("review"),
-		later("report"), later("partner"), later("export"), later("intake"), later("certificate"), later("hold"),
-		later("backup"), later("restore"), later("recover"), later("renew"), later("lockdown"), later("shutdown"),
+		later("access"), later("waiting"), later("report"), later("partner"), later("export"), later("intake"),
+		later("certificate"), later("hold"), later("backup"), later("restore"), later("renew"), later("lockdown"), later("shutdown"),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "answer with exactly one JSON value on stdout")

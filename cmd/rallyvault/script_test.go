@@ -23,7 +23,7 @@ import (
 //	run <FILE CODE ARGS   the same with FILE as stdin
 //	until CODE ARGS...    run again and again until the status is CODE, for 30 s
 //	serve [ARGS]          start a server on the directory data, wait until it listens; set-up link in $SETUP
-//	stop, crash           end it with SIGTERM (wants exit 0) or SIGKILL
+//	halt, crash           end it with SIGTERM (wants exit 0) or SIGKILL
 //	get NAME REGEXP       set $NAME to the first group matched in out
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -41,7 +41,7 @@ func TestScript(t *testing.T) {
 			return os.WriteFile(env.WorkDir+"/pass", []byte(testPassphrase+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"run": scriptRun, "until": scriptUntil, "serve": scriptServe, "stop": scriptStop, "crash": scriptCrash, "get": scriptGet,
+			"run": scriptRun, "until": scriptUntil, "serve": scriptServe, "halt": scriptHalt, "crash": scriptCrash, "get": scriptGet,
 		},
 	})
 }
@@ -135,7 +135,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 
 var setupLink = regexp.MustCompile(`(?m)^set-up link: (http://\S+/setup/\S+)  \(works once, for one hour\)$`)
 
-func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
+func scriptHalt(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(serverKey{}).(*scriptServer)
 	ts.Check(s.cmd.Process.Signal(syscall.SIGTERM))
 	select {

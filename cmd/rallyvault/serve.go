@@ -72,6 +72,7 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 		return listenError(cfg.Listen, err)
 	}
 	defer ln.Close()
+	cfg.below = p.below
 	h, err := openHouse(ctx, cfg, log, p.workFactor)
 	if err != nil {
 		return err
@@ -131,7 +132,11 @@ func openDoor(cfg Config, ln net.Listener, h *house, log *slog.Logger) (*door, e
 	if err != nil {
 		return nil, usage("--listen takes an address such as 127.0.0.1:8440")
 	}
-	ac := api.Config{Vault: h.vault, Log: log, Loopback: loopbackHost(host) && !cfg.BehindProxy}
+	conns, err := connections()
+	if err != nil {
+		return nil, err
+	}
+	ac := api.Config{Vault: h.vault, Log: log, Loopback: loopbackHost(host) && !cfg.BehindProxy, Connections: conns}
 	if cfg.PublicURL != "" {
 		if ac.PublicURL, err = url.Parse(cfg.PublicURL); err != nil {
 			return nil, usage("--public-url takes an address such as https://vault.example.org")
@@ -145,6 +150,29 @@ func openDoor(cfg Config, ln net.Listener, h *house, log *slog.Logger) (*door, e
 		}
 	}()
 	return d, nil
+}
+
+// ownFiles is how many files the service keeps open for itself, or needs for a
+// moment: three for each connection to the database, the slot file, the streams of
+// the process. They are opened when they are first used, and a reader that found
+// none left would look like a database that is gone.
+const ownFiles = 48
+
+// connections is how many clients the process has files for, 0 for as many as
+// the server has memory for. The run-time has raised the soft limit by then.
+func connections() (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	switch {
+	case limit.Cur < 2*ownFiles:
+		return 0, &vault.Error{Kind: vault.Unavailable, Code: "files", Msg: fmt.Sprintf("this process may open %d files, and the service needs %d", limit.Cur, 2*ownFiles),
+			Hint: "raise the limit: ulimit -n 4096"}
+	case limit.Cur > 1<<16:
+		return 0, nil
+	}
+	return min(int(limit.Cur)-ownFiles, api.MaxConnections), nil
 }
 
 // Close lets requests under way end, for a while, and answers no new ones.

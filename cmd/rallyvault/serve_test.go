@@ -35,7 +35,7 @@ func TestSetupLink(t *testing.T) {
 		t.Fatalf("got %d and %.200s", resp.StatusCode, page)
 	}
 	form := url.Values{"organisation": {"Test group"}, "handle": {"heron"}, "passphrase": {testPassphrase}, "again": {testPassphrase},
-		"final": {"yes"}}
+		"recovery": {"none"}}
 	if resp, err = http.PostForm(link[1], form); err != nil {
 		t.Fatal(err)
 	}

@@ -125,6 +125,11 @@ func (p *program) saveSession(ctx context.Context, s savedSession) error {
 		return err
 	}
 	defer unlock()
+	return writeSession(path, s)
+}
+
+// writeSession is saveSession for who has locked the session file at path.
+func writeSession(path string, s savedSession) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -240,11 +245,28 @@ func (p *program) connect(ctx context.Context) (*link, error) {
 		return nil, err
 	}
 	l := &link{Client: c, memory: m, saved: s}
+	c.OnEnded(func(ctx context.Context) string { return p.replacedToken(ctx, s) })
 	if err := l.check(ctx); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// replacedToken returns the token that took the place of the one in s, "" if none
+// did. It waits for a command that is replacing it now, as a change of passphrase
+// does: until that ends, the session file has the session that is gone.
+func (p *program) replacedToken(ctx context.Context, s *savedSession) string {
+	_, unlock, err := p.lockSession(ctx)
+	if err != nil {
+		return ""
+	}
+	unlock()
+	now, err := p.loadSession()
+	if err != nil || now.Vault != s.Vault {
+		return ""
+	}
+	return now.Token
 }
 
 func (l *link) check(ctx context.Context) error { return l.memory.check(ctx, l.Client, "") }
@@ -301,19 +323,7 @@ func (p *program) login(ctx context.Context, handle, file string) error {
 	if err != nil {
 		return err
 	}
-	m, err := p.memory(s.Vault)
-	if err == nil {
-		err = m.check(ctx, c, s.LogKey)
-	}
-	if err == nil {
-		if old, oldErr := p.loadSession(); oldErr == nil && old.Vault != s.Vault {
-			p.warn("this server has another vault than the last time you signed in")
-		}
-		err = p.saveSession(ctx, savedSession{Server: server, Token: s.Token, Expires: s.Expires.UTC().Truncate(time.Second), Vault: s.Vault})
-	}
-	if err != nil {
-		// Nobody will use this session, so nobody should be able to.
-		_ = c.SignOut(context.WithoutCancel(ctx))
+	if err := p.keepSession(ctx, c, server, s); err != nil {
 		return err
 	}
 	p.say(struct {
@@ -324,6 +334,30 @@ func (p *program) login(ctx context.Context, handle, file string) error {
 		fmt.Fprintf(w, "signed in until %s, or until the service stops\n", timeText(s.Expires))
 	})
 	return nil
+}
+
+// keepSession makes a session that a server has just given the one of the session
+// file, once the server's audit trail has been checked on it.
+func (p *program) keepSession(ctx context.Context, c *client.Client, server string, s *client.Session) error {
+	m, err := p.memory(s.Vault)
+	if err == nil {
+		err = m.check(ctx, c, s.LogKey)
+	}
+	if err == nil {
+		if old, oldErr := p.loadSession(); oldErr == nil && old.Vault != s.Vault {
+			p.warn("this server has another vault than the last time you signed in")
+		}
+		err = p.saveSession(ctx, savedOf(server, s))
+	}
+	if err != nil {
+		// Nobody will use this session, so nobody should be able to.
+		_ = c.SignOut(context.WithoutCancel(ctx))
+	}
+	return err
+}
+
+func savedOf(server string, s *client.Session) savedSession {
+	return savedSession{Server: server, Token: s.Token, Expires: s.Expires.UTC().Truncate(time.Second), Vault: s.Vault}
 }
 
 func (p *program) logoutCmd() *cobra.Command {

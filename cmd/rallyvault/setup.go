@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,22 +10,23 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/rallyvault/rallyvault/crypto/shares"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
 func (p *program) setupCmd() *cobra.Command {
 	cfg := newConfig(p.getenv)
 	var f vault.Founding
-	var file, recoveryOut string
+	var file, out, form string
 	return p.command(verb{
-		use:   "setup --organisation NAME --handle H --passphrase-file F --recovery none [--data DIR] [--silence off|180d|365d]",
+		use:   "setup --organisation NAME --handle H --passphrase-file F --recovery none|2/3 [--recovery-out DIR] [--recovery-format text|page] [--data DIR] [--silence off|180d|365d]",
 		short: "set a vault up, with its first organiser, while no server runs on it",
 		flags: func(fs *pflag.FlagSet) {
 			fs.StringVar(&f.Organisation, "organisation", "", "name of the organisation")
 			fs.StringVar(&f.Handle, "handle", "", "handle of the first organiser; a pseudonym is best")
 			passphraseFlag(fs, &file)
-			fs.StringVar(&f.Recovery, "recovery", "", "none (a lost passphrase is final) or 2/3")
-			fs.StringVar(&recoveryOut, "recovery-out", "", "directory for recovery shares")
+			fs.StringVar(&f.Recovery, "recovery", "", "none (a lost passphrase is final), or how many of how many shares bring the lists back, such as 2/3")
+			sheetFlags(fs, &out, &form)
 			fs.StringVar(&f.Silence, "silence", "", "end the vault when no organiser signs in for this long: off, 180d or 365d")
 			cfg.dataFlags(fs)
 		},
@@ -38,10 +40,17 @@ func (p *program) setupCmd() *cobra.Command {
 			case !c.Flags().Changed("recovery"):
 				return usageHint("--recovery none means: whoever loses the passphrase has lost the lists; 2/3 means: two of three printed shares bring them back",
 					"say what happens when a passphrase is lost: --recovery none or --recovery 2/3")
-			case f.Recovery == "2/3":
-				return notBuilt("--recovery 2/3")
-			case f.Recovery != "none":
-				return usage("--recovery is none or 2/3")
+			}
+			var sheets *sheetDir
+			if f.Recovery != "none" {
+				if _, _, err := shares.ParseScheme(f.Recovery); err != nil {
+					return usage("--recovery is none or 2/3, or another scheme of at most 3 of at most 5 shares")
+				}
+				var err error
+				if sheets, err = newSheetDir(out, form, f.Recovery, cfg.Data, cfg.locks()); err != nil {
+					return err
+				}
+				f.KeepShares = sheets.write
 			}
 			if f.Silence == "" {
 				f.Silence = "off"
@@ -57,12 +66,14 @@ func (p *program) setupCmd() *cobra.Command {
 			defer pass.Wipe()
 			f.Passphrase = pass
 			hardenService()
-			return p.setup(ctx, cfg, f)
+			return p.setup(ctx, cfg, f, sheets)
 		},
 	})
 }
 
-func (p *program) setup(ctx context.Context, cfg Config, f vault.Founding) (err error) {
+// setup founds the vault. The shares are on the disk before it exists, and are
+// taken back if it does not come to be: sheets is nil where there are none.
+func (p *program) setup(ctx context.Context, cfg Config, f vault.Founding, sheets *sheetDir) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
@@ -79,9 +90,15 @@ func (p *program) setup(ctx context.Context, cfg Config, f vault.Founding) (err 
 		}
 	}()
 	if err := h.found(ctx, f); err != nil {
+		if sheets != nil {
+			err = errors.Join(err, sheets.remove())
+		}
 		return err
 	}
 	p.caveats(h)
+	if sheets != nil {
+		p.adviseSheets(sheets, fmt.Sprintf("%q", cfg.Data))
+	}
 	p.say(struct {
 		Status   string `json:"status"`
 		Vault    string `json:"vault"`
@@ -89,7 +106,9 @@ func (p *program) setup(ctx context.Context, cfg Config, f vault.Founding) (err 
 		Silence  string `json:"silence"`
 	}{"done", h.vault.ID(), f.Recovery, f.Silence}, func(w io.Writer) {
 		fmt.Fprintf(w, "vault %s is set up\n", h.vault.ID())
-		fmt.Fprintln(w, "a lost passphrase is final: nobody can bring the lists back")
+		if sheets == nil {
+			fmt.Fprintln(w, "a lost passphrase is final: nobody can bring the lists back")
+		}
 		fmt.Fprintln(w, "next: rallyvault serve, and in another window: rallyvault login HANDLE")
 	})
 	return nil
@@ -103,4 +122,10 @@ func (p *program) caveats(h *house) {
 	if s := swapAdvice(); s != "" {
 		p.warn("%s", s)
 	}
+}
+
+// sheetFlags are those of every command that writes recovery sheets.
+func sheetFlags(fs *pflag.FlagSet, out, form *string) {
+	fs.StringVar(out, "recovery-out", "", "directory for the recovery shares, one file each")
+	fs.StringVar(form, "recovery-format", sheetText, "text, or page: HTML to print")
 }
