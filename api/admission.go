@@ -1,14 +1,20 @@
 package api
 
 import (
+	"bytes"
 	"container/list"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
+	"github.com/rallyvault/rallyvault/api/client"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -35,6 +41,7 @@ const (
 	slowWrite    = 5 * time.Second        // a client that takes longer for one chunk gives way to those in line
 	slowBody     = time.Second            // likewise a JSON body, when there are too many
 	slowUpload   = 5 * time.Second        // likewise the first chunk of an import
+	slowVisitor  = time.Second            // likewise a connection on which nobody signed in is at work
 )
 
 // A gate lets a bounded number of requests do one kind of work at once, and a
@@ -149,15 +156,54 @@ func (c *crowd) cutOldest(now time.Time) bool {
 	return true
 }
 
-// connections bounds those that are open. When there are too many, one that has
-// no request under way gives way, the one that has been idle longest: a thousand
-// connections that only wait keep nobody out.
+// connections bounds those that are open. When there are too many, one that nobody
+// who is signed in is being answered on gives way. An idle one goes first, if it has
+// been idle for a while; then the one whose request has been under way longest, be
+// it that its body does not come, that nobody reads its answer, or that it waits at
+// the door. A connection that has just been made goes only when there is no such
+// one: otherwise a visitor who leaves requests hanging and goes on connecting would
+// push out everybody else before they have said what they want.
 type connections struct {
-	max int
+	max   int
+	grace time.Duration // who has waited less is not cut off, unless idle with nobody else to go
+	full  []byte        // the answer when nobody can be cut off
 
 	mu   sync.Mutex
-	open map[net.Conn]*list.Element // nil while a request is under way
-	idle list.List                  // of net.Conn, the one idle longest first
+	open map[net.Conn]*connection
+	idle list.List // of *connection without a request, the one idle longest first
+	busy list.List // of *connection with a request that is not vouched for, the oldest first
+}
+
+// A connection is in one of the lists, or in none while it is vouched for.
+type connection struct {
+	net.Conn
+	in    *list.List
+	at    *list.Element
+	since time.Time // in that list
+}
+
+func newConnections(max int) *connections {
+	return &connections{max: max, grace: slowVisitor, full: fullAnswer(), open: map[net.Conn]*connection{}}
+}
+
+// fullAnswer is a whole response with the problem that a request gets when it is
+// turned away. It names no request: none has been read.
+func fullAnswer() []byte {
+	p := problemOf(errBusy(), "")
+	body, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	resp := http.Response{StatusCode: p.Status, ProtoMajor: 1, ProtoMinor: 1, Close: true, Header: http.Header{},
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body))}
+	protect(resp.Header)
+	resp.Header.Set(echo.HeaderContentType, client.ProblemType)
+	resp.Header.Set(echo.HeaderRetryAfter, strconv.Itoa(retrySeconds(errBusy())))
+	var b bytes.Buffer
+	if err := resp.Write(&b); err != nil {
+		panic(err) // to memory
+	}
+	return b.Bytes()
 }
 
 // track implements http.Server.ConnState. net/http calls it before it reads
@@ -165,39 +211,86 @@ type connections struct {
 func (c *connections) track(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, known := c.open[conn]
-	if e != nil {
-		c.idle.Remove(e)
-		c.open[conn] = nil
-	}
-	switch state {
-	case http.StateNew:
-		if len(c.open) >= c.max && !c.dropIdle() {
+	n := c.open[conn]
+	if state == http.StateNew {
+		if len(c.open) >= c.max && !c.drop(&c.idle, c.grace) && !c.drop(&c.busy, c.grace) && !c.drop(&c.idle, 0) {
 			// The answer fits into the empty buffer of a new connection, so
 			// this waits for nobody.
 			_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-			_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+			_, _ = conn.Write(c.full)
 			_ = conn.Close()
 			return
 		}
-		c.open[conn] = c.idle.PushBack(conn)
-	case http.StateIdle:
-		if known {
-			c.open[conn] = c.idle.PushBack(conn)
-		}
+		n = &connection{Conn: conn}
+		c.open[conn] = n
+	}
+	if n == nil { // cut off, or never let in
+		return
+	}
+	switch state {
+	case http.StateNew, http.StateIdle:
+		n.move(&c.idle)
+	case http.StateActive:
+		n.move(&c.busy)
 	case http.StateClosed, http.StateHijacked:
+		n.move(nil)
 		delete(c.open, conn)
 	}
 }
 
-// dropIdle is called with mu held.
-func (c *connections) dropIdle() bool {
-	e := c.idle.Front()
+// vouch keeps the connection of a request from being cut off until release is
+// called: whoever asks is signed in, and all of the request is there. What comes
+// after, reading away a body or flushing an answer, is as long as the client likes
+// and not vouched for.
+func (c *connections) vouch(ctx context.Context) (release func()) {
+	conn, _ := ctx.Value(connKey{}).(net.Conn)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.open[conn]
+	if n == nil {
+		return func() {}
+	}
+	n.move(nil)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.open[conn] == n {
+			n.move(&c.busy)
+		}
+	}
+}
+
+// move is called with mu held.
+func (n *connection) move(to *list.List) {
+	if n.in != nil {
+		n.in.Remove(n.at)
+	}
+	if n.in = to; to != nil {
+		n.at, n.since = to.PushBack(n), time.Now()
+	}
+}
+
+// drop cuts off the first of a list if it has been there for the grace. It is
+// called with mu held.
+func (c *connections) drop(from *list.List, grace time.Duration) bool {
+	e := from.Front()
 	if e == nil {
 		return false
 	}
-	conn := c.idle.Remove(e).(net.Conn)
-	delete(c.open, conn)
-	_ = conn.Close()
+	n := e.Value.(*connection)
+	if time.Since(n.since) < grace {
+		return false
+	}
+	n.move(nil)
+	delete(c.open, n.Conn)
+	_ = n.Close() // its request, if it has one, is cancelled by that
 	return true
+}
+
+// A connKey is the key of a request's net.Conn in its context.
+type connKey struct{}
+
+// remember implements http.Server.ConnContext.
+func remember(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
 }

@@ -2,21 +2,24 @@ package api
 
 import (
 	"bufio"
-	"container/list"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/labstack/echo/v4"
 
+	"github.com/rallyvault/rallyvault/api/client"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -99,10 +102,11 @@ func TestCrowd(t *testing.T) {
 }
 
 // TestConnections: beyond the limit the connection that has been idle longest is
-// closed, never one with a request under way; if all have one, the new one is
-// told to come back.
+// closed, never one whose request has just begun; if there is no other, the new one
+// is told to come back.
 func TestConnections(t *testing.T) {
-	conns := &connections{max: 2, open: map[net.Conn]*list.Element{}}
+	conns := newConnections(2)
+	conns.grace = time.Hour
 	hold := make(chan struct{})
 	var holding sync.WaitGroup
 	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,15 +149,135 @@ func TestConnections(t *testing.T) {
 	if _, err := io.Copy(io.Discard, idle); err != nil && !strings.Contains(err.Error(), "reset") {
 		t.Errorf("the idle connection was not closed: %v", err)
 	}
-	_, third := ask("/hold")
-	if got := third(); got != "HTTP/1.1 503 Service Unavailable" {
-		t.Errorf("got %q, want 503", got)
+	third, _ := ask("/hold")
+	_ = third.SetReadDeadline(time.Now().Add(10 * time.Second))
+	resp, err := http.ReadResponse(bufio.NewReader(third), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p client.Problem
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
+		t.Error(err)
+	}
+	if got, want := p, *problemOf(errBusy(), ""); !cmp.Equal(got, want) || p.Status != 503 || p.Exit != 9 {
+		t.Errorf("got the problem %+v, want %+v", got, want)
+	}
+	h := resp.Header
+	if resp.StatusCode != 503 || h.Get("Content-Type") != client.ProblemType || h.Get("Retry-After") != "2" || h.Get("Cache-Control") != "no-store" || !resp.Close {
+		t.Errorf("got %s %v", resp.Status, h)
 	}
 	close(hold)
 	for _, answer := range []func() string{held, second} {
 		if got := answer(); got != "HTTP/1.1 200 OK" {
 			t.Errorf("a request under way: got %q", got)
 		}
+	}
+}
+
+// TestWhoGivesWay: of those that have been there long, the idle ones before those
+// with a request, and the first of each; one that has just come only if there is
+// no other, and one that is vouched for never.
+func TestWhoGivesWay(t *testing.T) {
+	long := time.Now().Add(-2 * time.Hour)
+	c := newConnections(6)
+	c.grace = time.Hour
+	conns := map[string]net.Conn{}
+	add := func(name string, active bool, since time.Time) {
+		conn, other := net.Pipe()
+		t.Cleanup(func() { conn.Close(); other.Close() })
+		go func() { _, _ = io.Copy(io.Discard, other) }()
+		c.track(conn, http.StateNew)
+		if active {
+			c.track(conn, http.StateActive)
+		}
+		if n := c.open[conn]; n != nil {
+			n.since = since
+		}
+		conns[name] = conn
+	}
+	left := func() (names []string) {
+		for name, conn := range conns {
+			if c.open[conn] != nil {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	add("member", true, long)
+	release := c.vouch(remember(t.Context(), conns["member"]))
+	add("busy 1", true, long)
+	add("busy 2", true, long)
+	add("idle 1", false, long)
+	add("idle 2", false, long)
+	add("new", false, time.Now())
+	now := func(name string) func() { return func() { add(name, true, time.Now()) } }
+	for _, step := range []struct {
+		do   func()
+		gone string
+	}{
+		{now("a"), "idle 1"}, {now("b"), "idle 2"}, {now("c"), "busy 1"}, {now("d"), "busy 2"}, {now("e"), "new"}, {now("f"), "f"},
+		{func() { release() }, ""},
+		{func() { // that of a connection that has gone meanwhile
+			release := c.vouch(remember(t.Context(), conns["member"]))
+			c.track(conns["member"], http.StateClosed)
+			release()
+		}, "member"},
+		{func() { c.track(conns["f"], http.StateActive) }, ""},
+		{func() { c.track(conns["a"], http.StateIdle) }, ""}, // an answer is out
+		{now("g"), ""}, // in the member's place
+		{now("h"), "a"},
+		{func() { c.track(conns["b"], http.StateClosed) }, "b"},
+	} {
+		before := left()
+		step.do()
+		after := left()
+		if slices.Contains(after, step.gone) || step.gone != "" && step.gone != "f" && !slices.Contains(before, step.gone) {
+			t.Fatalf("got %v after %v, want %q gone", after, before, step.gone)
+		}
+		for _, name := range before {
+			if name != step.gone && !slices.Contains(after, name) {
+				t.Fatalf("got %v after %v, want only %q gone", after, before, step.gone)
+			}
+		}
+	}
+	if n := c.idle.Len() + c.busy.Len(); n != len(c.open) || n != 5 {
+		t.Errorf("got %d in the lists and %d open, want 5", n, len(c.open))
+	}
+}
+
+// TestCutOffRequest: a request whose connection gives way is cancelled, and the
+// place is free.
+func TestCutOffRequest(t *testing.T) {
+	conns := newConnections(1)
+	conns.grace = 0
+	held, cancelled := make(chan struct{}), make(chan struct{})
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			close(held)
+			<-r.Context().Done()
+			close(cancelled)
+		}
+	}))
+	ts.Config.ConnState = conns.track
+	ts.Start()
+	defer ts.Close()
+	c, err := net.Dial("tcp", ts.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-held
+	resp, err := ts.Client().Get(ts.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	select {
+	case <-cancelled:
+	case <-time.After(10 * time.Second):
+		t.Error("the request goes on")
 	}
 }
 

@@ -38,6 +38,7 @@ func (s *Server) admitted(g *gate, h memberHandler) echo.HandlerFunc {
 		if err := s.collect(c, maxJSON); err != nil {
 			return err
 		}
+		defer s.conns.vouch(ctx)()
 		leave, err := g.enter(ctx)
 		if err != nil {
 			return err

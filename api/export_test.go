@@ -21,6 +21,13 @@ func (s *Server) LimitImports(size int64, stall time.Duration) {
 	s.importSize, s.importStall = size, stall
 }
 
+// Hanging is how many connections have a request that is not vouched for.
+func (s *Server) Hanging() int {
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	return s.conns.busy.Len()
+}
+
 // Format writes contacts the way getContacts does.
 func Format(f client.Format, fields []sheet.Field, contacts []vault.Contact) (string, error) {
 	r, err := formatNamed(string(f))

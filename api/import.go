@@ -67,6 +67,8 @@ func (s *Server) importSheet(c echo.Context, up *upload) (*vault.ImportReport, e
 	if err != nil {
 		return nil, err
 	}
+	// From here on: what others take to send the first chunk, uploads bounds.
+	defer s.conns.vouch(ctx)()
 	// Read in pieces of 64 KiB: package multipart alone asks for 4 at a time.
 	in := bufio.NewReaderSize(up, chunk)
 	if err := s.firstChunk(in, up); err != nil {

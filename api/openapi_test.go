@@ -136,7 +136,7 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"ImportReport": client.ImportReport{}, "Checkpoint": client.Checkpoint{}, "Verification": client.Verification{},
 		"NewPassphrase": client.NewPassphrase{}, "Member": client.Member{}, "NewMember": client.NewMember{}, "MemberRef": client.MemberRef{},
 		"Invitation": client.Invitation{}, "Joining": client.Joining{}, "Joined": client.Joined{}, "Recovery": client.Recovery{},
-		"RecoveryScheme": client.RecoveryScheme{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{},
+		"RecoveryOrder": client.RecoveryOrder{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{},
 		"Review": client.Review{}, "ReviewList": client.ReviewList{}, "Proposal": client.Proposal{},
 	} {
 		var want, got []string

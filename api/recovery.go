@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -21,11 +22,13 @@ func (s *Server) getRecovery(c echo.Context, m *vault.Session) error {
 // postRecoveryDraft handles POST /v1/recovery/drafts. Its answer is the only
 // time that the shares are seen.
 func (s *Server) postRecoveryDraft(c echo.Context, m *vault.Session) error {
-	var in client.RecoveryScheme
+	var in client.RecoveryOrder
 	if err := body(c, &in); err != nil {
 		return err
 	}
-	d, err := m.DraftRecovery(c.Request().Context(), in.Scheme)
+	pass := crypto.NewSecret([]byte(in.Passphrase))
+	defer pass.Wipe()
+	d, err := m.DraftRecovery(c.Request().Context(), pass, in.Scheme)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // draft asks for new shares and reads them.
 func draft(t *testing.T, h *house, scheme string) (*client.RecoveryDraft, []shares.Share) {
 	t.Helper()
-	d, err := h.DraftRecovery(t.Context(), scheme)
+	d, err := h.DraftRecovery(t.Context(), secret(passphrase), scheme)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestRecovery(t *testing.T) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	hers := h.join(t, egret, egretPassphrase)
-	_, err = hers.DraftRecovery(ctx, "2/3")
+	_, err = hers.DraftRecovery(ctx, secret(egretPassphrase), "2/3")
 	wantKind(t, "new shares, by a member", err, vault.Forbidden)
 	clean(t, "log", h.log.String())
 }

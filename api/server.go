@@ -1,11 +1,9 @@
 package api
 
 import (
-	"container/list"
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -81,9 +79,10 @@ func New(c Config) *Server {
 	}
 	s := &Server{vault: c.Vault, log: c.Log, loopback: c.Loopback, public: c.PublicURL, importStall: bodyTimeout, importSize: maxImport,
 		pages: web.New(web.Config{Vault: c.Vault, Now: c.Now})}
-	s.conns = &connections{max: c.Connections, open: map[net.Conn]*list.Element{}}
+	s.conns = newConnections(c.Connections)
 	s.bodies = &crowd{max: maxBodies, grace: slowBody}
-	s.uploads = &crowd{max: maxUploads, grace: slowUpload}
+	// They are vouched for, and must not be all there is.
+	s.uploads = &crowd{max: min(maxUploads, max(1, c.Connections/2)), grace: slowUpload}
 	s.writers = &crowd{grace: slowWrite}
 	s.light = newGate(lightSeats, lightLine, nil)
 	s.openings = newGate(openSeats, openLine, nil)
@@ -163,6 +162,7 @@ func (s *Server) HTTP() *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnState:         s.conns.track,
+		ConnContext:       remember,
 		// net/http logs the addresses of callers whose connections fail.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}

@@ -1,11 +1,16 @@
 package api_test
 
 import (
+	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/vaulttest"
 )
 
 const formType = "application/x-www-form-urlencoded"
@@ -163,5 +168,33 @@ func TestSetupLanguages(t *testing.T) {
 	a := h.do(t, "POST", path+"?lang=es", setupForm("recovery", ""), "Content-Type", formType)
 	if !strings.Contains(a.body, "Elija qué pasa") {
 		t.Errorf("got %s", a.body)
+	}
+}
+
+// A silent store does not say what it has kept.
+type silent struct{ vault.Store }
+
+func (s silent) Checkpoints(context.Context, int64, func(int64, []byte) error) error {
+	return errors.New("the disk does not answer")
+}
+
+// TestSetupInDoubt: sheets that may open a vault are shown, with what to make of
+// them: nobody could make them again.
+func TestSetupInDoubt(t *testing.T) {
+	var faults vaulttest.Faults
+	h := newHouse(t, option{store: func(s vault.Store) vault.Store { return silent{faults.Wrap(s)} }})
+	var once sync.Once
+	faults.Set(func(op string) (err error) {
+		if op == "Committed" {
+			once.Do(func() { err = errors.New("the disk does not answer") })
+		}
+		return err
+	})
+	a := h.do(t, "POST", h.server.SetupPath(), setupForm("recovery", "2/3"), "Content-Type", formType)
+	if a.status != 503 || !strings.Contains(a.body, "It is not known whether") || strings.Contains(a.body, "Your vault is set up") {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+	if n := strings.Count(a.body, "BEGIN RALLYVAULT"); n != 3 {
+		t.Errorf("got %d sheets, want 3", n)
 	}
 }

@@ -17,7 +17,7 @@ func (v *Vault) SignedIn(token string) error {
 		return err
 	}
 	clear(key)
-	if s := v.sessions.get(id); s == nil || !v.clock.now().Before(s.expires) {
+	if v.live(id) == nil {
 		return errUnauthenticated()
 	}
 	return nil

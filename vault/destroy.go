@@ -51,7 +51,7 @@ func (s *Session) DestroyList(ctx context.Context, id ListID) (*Certificate, err
 	// Not under the list's lock: an import that drags on does not hold up a
 	// destruction, it fails.
 	ctx = context.WithoutCancel(ctx)
-	err = s.v.do(ctx, func(t *actTx) error {
+	err = s.do(ctx, func(t *actTx) error {
 		cur := t.current(string(id))
 		switch {
 		case cur == nil: // damaged: the entry alone says that it is ending
@@ -143,6 +143,7 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 	if m != nil && m.fact(factUntilStop) != "" {
 		cert.FileSystem = "locks were in memory only"
 	}
+	var locked error // a lock that was made meanwhile is left
 	err := v.do(ctx, func(t *actTx) error {
 		cur := t.current(string(l.id))
 		if cur != nil && cur.kind == kindDestroyed {
@@ -151,7 +152,8 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 		// An edit may have been under way when the locks were overwritten.
 		if late := slices.DeleteFunc(v.locksOf(l.id, cur), func(id slots.ID) bool { return slices.Contains(locks, id) }); len(late) > 0 {
 			if err := v.slots.Clear(late...); err != nil {
-				return slotFault(err)
+				locked = slotFault(err)
+				return locked
 			}
 			locks = append(locks, late...)
 		}
@@ -182,12 +184,23 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 		return t.record(entry)
 	})
 	if err != nil {
+		if locked == nil && KindOf(err) == Unavailable {
+			err = certificateFollows(err)
+		}
 		return nil, err
 	}
 	l.certificate = cert
 	v.log.Info("list destroyed", "list", l.id, "by", by)
 	v.sweepSoon()
 	return cert, nil
+}
+
+// certificateFollows is what is said of a list whose locks have been overwritten
+// when the database takes no more: the keeper goes on.
+func certificateFollows(err error) error {
+	return &Error{Kind: Unavailable, Op: "vault.end", Code: "certificate-follows", RetryAfter: keepAgain, Err: err,
+		Msg:  "the disk is full or cannot be written; the list is destroyed and nobody can open it, but there is no certificate yet",
+		Hint: "free some space: the service then deletes what is left of the list and certifies it by itself"}
 }
 
 func (v *Vault) fileSystem() string {

@@ -221,7 +221,7 @@ func (s *statement) newSegment() segment {
 // commit makes the edit durable, with its entry.
 func (e *edit) commit(ctx context.Context, entry audit.Entry) error {
 	entry.By, entry.List = string(e.s.member), e.d.object
-	return e.s.v.do(ctx, func(t *actTx) error {
+	return e.s.do(ctx, func(t *actTx) error {
 		for _, c := range e.put {
 			if err := t.PutColumn(e.d.object, c.segment, c.name, c.sum, c.data); err != nil {
 				return err

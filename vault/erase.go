@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rallyvault/rallyvault/vault/audit"
 	"github.com/rallyvault/rallyvault/vault/sheet"
@@ -113,7 +114,8 @@ func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone 
 		// What was done is said together with what was not.
 		partly := *e
 		partly.Code, partly.Params = "erased-partly", map[string]string{"erased": strconv.Itoa(out.Erased), "cause": e.Code}
-		partly.Msg = fmt.Sprintf("%d were erased, but not from every list: %s", out.Erased, e.Msg)
+		why, _, _ := strings.Cut(e.Msg, ";") // that nothing was saved is true of the others only
+		partly.Msg = fmt.Sprintf("%d were erased, but not from every list: %s", out.Erased, why)
 		return nil, &partly
 	}
 	return out, failed

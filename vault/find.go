@@ -68,7 +68,7 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 		none := int64(0)
 		entries = append(entries, audit.Entry{Act: audit.ContactFind, By: string(s.member), Count: &none})
 	}
-	err := s.v.do(ctx, func(t *actTx) error {
+	err := s.do(ctx, func(t *actTx) error {
 		for _, e := range entries {
 			if err := t.record(e); err != nil {
 				return err
@@ -84,7 +84,7 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 
 // recordFound records that a list was asked for somebody and had n of them.
 func (s *Session) recordFound(ctx context.Context, m *statement, n int64) error {
-	return s.v.do(ctx, func(t *actTx) error {
+	return s.do(ctx, func(t *actTx) error {
 		return t.record(audit.Entry{Act: audit.ContactFind, By: string(s.member), List: m.object, Count: &n})
 	})
 }

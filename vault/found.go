@@ -64,6 +64,8 @@ const MinPassphrase = 12
 // checkPassphrase refuses what a guesser would try first. Six words that the
 // program offers are far above this floor.
 func checkPassphrase(pass crypto.Secret) error {
+	pass = nfc(pass)
+	defer pass.Wipe()
 	if utf8.RuneCount(pass.Bytes()) < MinPassphrase {
 		return &Error{Kind: Invalid, Op: "vault.passphrase", Code: "passphrase-short",
 			Msg: "a passphrase needs at least 12 characters", Hint: "six random words are easy to remember and hard to guess"}
@@ -133,7 +135,8 @@ func (v *Vault) handleMAC(vault, handle string) string {
 }
 
 // Found sets the vault up: its keys, its first organiser, the first entry of
-// its audit trail.
+// its audit trail. After an error of the code "unknown-outcome" it may be set up
+// all the same, so shares that KeepShares has kept must stay.
 func (v *Vault) Found(ctx context.Context, f Founding) error {
 	const op = "vault.Found"
 	if err := f.Check(); err != nil {
@@ -151,7 +154,7 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 	if v.writer != nil {
 		// The commit of an earlier try may be in doubt; an act of nothing
 		// finds out.
-		if err := v.do(ctx, func(*actTx) error { return nil }); err != nil {
+		if err := v.nothing(ctx); err != nil {
 			return err
 		}
 		if v.statement(v.slots.VaultID().String()) != nil {
@@ -170,11 +173,11 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 	}
 	if v.slots.Founded() { // an earlier set-up did not end
 		if err := v.slots.Wipe(); err != nil {
-			return err
+			return slotFault(err)
 		}
 	}
 	if err := v.slots.Found(id, logKey, [32]byte(randomBytes(32)), [32]byte(randomBytes(32))); err != nil {
-		return err
+		return slotFault(err)
 	}
 	if v.trail, err = audit.New(audit.OriginOf(id.String()), logKey); err != nil {
 		return err
@@ -186,7 +189,7 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 	if err != nil {
 		return err
 	}
-	err = v.do(ctx, func(t *actTx) error {
+	err = v.doKnown(ctx, func(t *actTx) error {
 		if err := vd.store(t); err != nil {
 			return err
 		}
@@ -251,7 +254,7 @@ func (v *Vault) foundingDrafts(ctx context.Context, vault, member string, f Foun
 	m, o, p := keys[0], keys[1], keys[2]
 	locks, err := v.slots.Create(slots.ID{}, 3, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, slotFault(err)
 	}
 
 	vd = newDraft(kindVault, vault, vault)

@@ -390,7 +390,7 @@ func (im *importing) seal(ctx context.Context, full <-chan *rowBlock, free chan<
 // store puts columns of a segment that no manifest names yet into the store. A
 // list that was destroyed meanwhile takes no more.
 func (im *importing) store(ctx context.Context, cols []sealedColumn) error {
-	return im.s.v.do(ctx, func(t *actTx) error {
+	return im.s.do(ctx, func(t *actTx) error {
 		if cur := t.current(im.m.object); cur.kind != kindList || cur.fact(factEnding) != "" || !t.now.Before(deadlineOf(cur)) {
 			return goneList()
 		}
@@ -429,7 +429,7 @@ func (im *importing) finish(ctx context.Context, o ImportOptions) error {
 			return err
 		}
 	}
-	err = v.do(ctx, func(t *actTx) error {
+	err = im.s.do(ctx, func(t *actTx) error {
 		for _, id := range replaced {
 			if err := t.DeleteSegment(im.m.object, id); err != nil {
 				return err
@@ -541,7 +541,7 @@ func (im *importing) recordOnly(ctx context.Context) error {
 		im.report.Batch = BatchID(newID())
 		entry.Subject = string(im.report.Batch)
 	}
-	return im.s.v.do(ctx, func(t *actTx) error { return t.record(entry) })
+	return im.s.do(ctx, func(t *actTx) error { return t.record(entry) })
 }
 
 // discard removes what an import that failed had stored out of sight. What it

@@ -3,6 +3,7 @@ package vault_test
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -97,5 +98,63 @@ func TestCheckFindsDamage(t *testing.T) {
 	db.Close()
 	if err := h.TryStart(); vault.KindOf(err) != vault.CannotOpen {
 		t.Errorf("got %v, want cannot-open", err)
+	}
+}
+
+// TestFilesOfTwoVaults: a slot file and a database that do not belong together are
+// told apart from a database into which somebody has put parts of another.
+func TestFilesOfTwoVaults(t *testing.T) {
+	t.Parallel()
+	h, other := vaulttest.New(t), vaulttest.New(t)
+	listFor(t, h.SignIn(), "ours", time.Hour)
+	listFor(t, other.SignIn(), "theirs", time.Hour)
+	id := other.Vault.ID()
+	h.Stop()
+	other.Stop()
+	statements := []string{`DELETE FROM object`, `INSERT INTO object SELECT * FROM other.object`}
+	trail := []string{
+		`DELETE FROM log_entry`, `DELETE FROM log_hash`, `DELETE FROM log_checkpoint`,
+		`INSERT INTO log_entry SELECT * FROM other.log_entry`, `INSERT INTO log_hash SELECT * FROM other.log_hash`,
+		`INSERT INTO log_checkpoint SELECT * FROM other.log_checkpoint`,
+	}
+	for _, tt := range []struct {
+		name string
+		put  []string
+		kind vault.Kind
+		code string
+	}{
+		{"all of it", append(statements[:2:2], trail...), vault.CannotOpen, "slots-foreign"},
+		{"the statements alone", statements, vault.Untrusted, ""},
+		{"the trail alone", trail, vault.Untrusted, ""},
+		{"the statements beside ours", []string{`INSERT INTO object SELECT * FROM other.object`}, vault.Untrusted, ""},
+		{"the statements, and no trail", append(statements[:2:2], trail[:3]...), vault.Untrusted, ""},
+	} {
+		dir := vaulttest.Copy(t, h.Dir)
+		db, err := sql.Open("sqlite", filepath.Join(dir, sqlite.FileName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.SetMaxOpenConns(1)
+		for _, q := range append([]string{`ATTACH '` + filepath.Join(other.Dir, sqlite.FileName) + `' AS other`}, tt.put...) {
+			if _, err := db.Exec(q); err != nil {
+				t.Fatalf("%s: %v", tt.name, err)
+			}
+		}
+		db.Close()
+		store, err := sqlite.OpenReadOnly(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		locks, err := slots.OpenReadOnly(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = vault.Inspect(t.Context(), vault.Config{Store: store, Slots: locks, Now: h.Clock.Now})
+		store.Close()
+		locks.Close()
+		var e *vault.Error
+		if !errors.As(err, &e) || e.Kind != tt.kind || tt.code != "" && (e.Code != tt.code || !strings.Contains(e.Msg, id)) {
+			t.Errorf("%s: got %v, want %v %s", tt.name, err, tt.kind, tt.code)
+		}
 	}
 }

@@ -6,11 +6,13 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/crypto/slots"
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
 
@@ -132,7 +134,7 @@ func (s *Session) Invite(ctx context.Context, handle string, role Role) (Invitat
 	if err != nil {
 		return Invitation{}, err
 	}
-	err = v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+	err = s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		md := newDraft(kindMember, v.ID(), member)
 		md.facts[factRole] = string(role)
 		md.facts[factSince] = day(v.clock.now())
@@ -205,6 +207,9 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 	if s.role() != Organiser {
 		return Invitation{}, errOrganisersOnly(op, "reset members")
 	}
+	if err := checkHandle(handle); err != nil {
+		return Invitation{}, err
+	}
 	v := s.v
 	who := v.memberByMAC(v.handleMAC(v.ID(), handle))
 	switch {
@@ -224,7 +229,10 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 	}
 	_, lists := v.snapshot()
 	defer v.holdLists(ctx, heldBy(lists, member))()
-	err = v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+	err = s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		if err := v.noDamagedList(op); err != nil {
+			return audit.Entry{}, err
+		}
 		who := v.statement(member)
 		if who == nil {
 			return audit.Entry{}, errNoMember(op)
@@ -243,10 +251,10 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 		inv.putInto(u, md)
 		return audit.Entry{Act: audit.MemberReset, By: string(s.member), Subject: member, Deadline: &inv.expires}, nil
 	}, nil)
-	if err != nil && !happened(err) {
+	if err != nil && !mayHaveHappened(err) {
 		return Invitation{}, err
 	}
-	v.sessions.dropMember(MemberID(member))
+	v.dropSessions(MemberID(member))
 	if err != nil {
 		return Invitation{}, err
 	}
@@ -310,6 +318,11 @@ func (v *Vault) Join(ctx context.Context, typed string, pass crypto.Secret) (Tok
 		return Token{}, "", err
 	}
 	defer v.door.leave(hash)
+	leave, err := v.door.join()
+	if err != nil {
+		return Token{}, "", err
+	}
+	defer leave()
 	token, handle, err := v.join(ctx, c, hash, pass)
 	switch {
 	case err == nil:
@@ -417,18 +430,21 @@ func (v *Vault) openInvitation(ctx context.Context, c code, hash string) (*state
 	return who, o, nil
 }
 
-// lapseInvitations ends the invitations whose time has passed: their locks are
-// overwritten, which waits for no database, and the members who had not used
-// them are removed. The authority is the entry of the invitation.
+// lapseInvitations ends the invitations whose time has passed: the locks of all
+// of them are overwritten first, which waits for no database and so happens on a
+// full disk too, and the members who had not used them are removed. The authority
+// is the entry of the invitation.
 func (v *Vault) lapseInvitations(ctx context.Context) error {
 	now := v.clock.now()
-	for _, m := range v.memberStatements() {
-		if !m.invited() || now.Before(m.invitedUntil()) {
-			continue
-		}
-		if err := v.slots.Clear(m.locks()...); err != nil {
-			return slotFault(err)
-		}
+	lapsed := slices.DeleteFunc(v.memberStatements(), func(m *statement) bool { return !m.invited() || now.Before(m.invitedUntil()) })
+	var locks []slots.ID
+	for _, m := range lapsed {
+		locks = append(locks, m.locks()...)
+	}
+	if err := v.slots.Clear(locks...); err != nil {
+		return slotFault(err)
+	}
+	for _, m := range lapsed {
 		err := v.do(ctx, func(t *actTx) error {
 			if t.current(m.object) != m {
 				return nil // an act that was on its way before

@@ -68,7 +68,7 @@ func TestInviteAndJoin(t *testing.T) {
 	}
 	_, _, err = h.Vault.Join(ctx, inv.Code, secret(newer))
 	refused(t, "a used code", err, vault.CannotOpen, "invitation", "")
-	if m, err := s.Members(ctx); err != nil || m[0].State != "active" || m[0].PassphraseSince != "2026-11-24" || m[0].Since != "2026-11-24" {
+	if m, err := h.SignIn().Members(ctx); err != nil || m[0].State != "active" || m[0].PassphraseSince != "2026-11-24" || m[0].Since != "2026-11-24" {
 		t.Errorf("got %+v, %v", m, err)
 	}
 	h.Stop()
@@ -382,7 +382,7 @@ func TestReview(t *testing.T) {
 			t.Errorf("got %+v", l)
 		}
 	}
-	d, err := g.maple.DraftRecovery(ctx, "2/3")
+	d, err := g.maple.DraftRecovery(ctx, secret(vaulttest.Passphrase), "2/3")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -166,7 +166,7 @@ func (v *Vault) blob(ctx context.Context, s *statement, name string) ([]byte, er
 // is answered when those before it are in both.
 func (v *Vault) overtaken(ctx context.Context, s *statement, found func() error) error {
 	if v.statement(s.object) == s && v.writer != nil {
-		if err := v.do(ctx, func(*actTx) error { return nil }); err != nil {
+		if err := v.nothing(ctx); err != nil {
 			return err
 		}
 	}

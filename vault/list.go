@@ -135,7 +135,7 @@ func (s *Session) listKey(ctx context.Context, m *statement) (*agebox.Identity, 
 	// By the blob it is opened from: a field that was dropped and added again
 	// has another key of the same name.
 	return s.key(m.blobs[wrapName(epoch, keyL, string(s.member))].sum.String(), func() (*agebox.Identity, error) {
-		return s.v.openKey(ctx, m, wrapName(epoch, keyL, string(s.member)), m.wrapBinding(epoch, keyL, string(s.member)), s.m)
+		return s.openWrap(ctx, holding{m, wrapName(epoch, keyL, string(s.member)), epoch, keyL})
 	})
 }
 
@@ -419,5 +419,5 @@ func (s *Session) ListByTitle(ctx context.Context, title string) (ListID, error)
 func slotFault(err error) error {
 	return &Error{Kind: Unavailable, Op: "vault.slots", Code: "disk", RetryAfter: 30 * time.Second, Err: err,
 		Msg:  "the disk is full or cannot be written: the slot file; nothing was saved",
-		Hint: "free some space on its disk and try again; reading goes on"}
+		Hint: "free some space on its disk and try again"}
 }

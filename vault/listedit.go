@@ -60,7 +60,7 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 			return nil, err
 		}
 	}
-	err = s.v.do(ctx, func(t *actTx) error {
+	err = s.do(ctx, func(t *actTx) error {
 		if e.DropField != "" {
 			for i := range m.segments {
 				if err := t.DeleteColumn(m.object, m.segments[i].id, e.DropField); err != nil {
@@ -404,7 +404,7 @@ func (s *Session) ShortenList(ctx context.Context, id ListID, to time.Time) (*Li
 	}
 	d := m.draft()
 	d.setTime(factDeadline, to)
-	err = s.v.do(ctx, func(t *actTx) error {
+	err = s.do(ctx, func(t *actTx) error {
 		if err := d.store(t); err != nil {
 			return err
 		}

@@ -105,7 +105,7 @@ func (s *Session) CreateList(ctx context.Context, n NewList) (*List, error) {
 			return nil, err
 		}
 	}
-	err = v.do(ctx, func(t *actTx) error {
+	err = s.do(ctx, func(t *actTx) error {
 		if err := d.store(t); err != nil {
 			return err
 		}

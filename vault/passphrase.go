@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"time"
 
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/agebox"
@@ -26,20 +25,12 @@ func (s *Session) ChangePassphrase(ctx context.Context, old, new crypto.Secret) 
 	if err := checkPassphrase(new); err != nil {
 		return Token{}, err
 	}
-	if old.Equal(new) {
+	if samePassphrase(old, new) {
 		return Token{}, &Error{Kind: Invalid, Op: op, Code: "passphrase-same", Msg: "the new passphrase is the old one"}
 	}
 	v := s.v
-	me := v.statement(string(s.member))
-	if me == nil {
-		return Token{}, errUnauthenticated()
-	}
-	m, err := v.prove(ctx, me.fact(factHandleMAC), old)
+	me, m, err := s.proveSelf(ctx, op, old)
 	if err != nil {
-		var e *Error
-		if errors.As(err, &e) && e.Code == "sign-in" {
-			err = &Error{Kind: CannotOpen, Op: op, Code: "passphrase-wrong", Msg: "the old passphrase is wrong; nothing was changed"}
-		}
 		return Token{}, err
 	}
 	fresh, err := agebox.NewIdentity()
@@ -53,6 +44,9 @@ func (s *Session) ChangePassphrase(ctx context.Context, old, new crypto.Secret) 
 	_, lists := v.snapshot()
 	defer v.holdLists(ctx, heldBy(lists, me.object))()
 	err = v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		if err := v.noDamagedList(op); err != nil {
+			return audit.Entry{}, err
+		}
 		now, err := v.current(me.object, m)
 		if err != nil {
 			return audit.Entry{}, err
@@ -62,21 +56,42 @@ func (s *Session) ChangePassphrase(ctx context.Context, old, new crypto.Secret) 
 		})
 		return audit.Entry{Act: audit.MemberPassphrase, By: me.object, Subject: me.object}, err
 	}, nil)
-	if err != nil && !happened(err) {
+	if err != nil && !mayHaveHappened(err) {
 		return Token{}, err
 	}
-	v.sessions.dropMember(s.member)
+	v.dropSessions(s.member)
 	if err != nil {
 		return Token{}, err
 	}
 	return v.openSession(s.member, fresh)
 }
 
+// proveSelf asks for the passphrase of a member who is signed in, for acts that a
+// session which somebody found open must not be enough for.
+func (s *Session) proveSelf(ctx context.Context, op string, pass crypto.Secret) (*statement, *agebox.Identity, error) {
+	me := s.v.statement(string(s.member))
+	if me == nil {
+		return nil, nil, errUnauthenticated()
+	}
+	m, err := s.v.prove(ctx, me.fact(factHandleMAC), pass)
+	var e *Error
+	if errors.As(err, &e) && e.Code == "sign-in" {
+		err = &Error{Kind: CannotOpen, Op: op, Code: "passphrase-wrong", Msg: "the passphrase is wrong; nothing was changed"}
+	}
+	return me, m, err
+}
+
 // happened reports whether an error says of an act that it was made and that
 // only the locks it replaced are still to be overwritten.
-func happened(err error) bool {
+func happened(err error) bool { return hasCode(err, "lock-not-overwritten") }
+
+// mayHaveHappened reports whether an error leaves it open whether an act was
+// made, or says that it was.
+func mayHaveHappened(err error) bool { return happened(err) || hasCode(err, codeUnknownOutcome) }
+
+func hasCode(err error, code string) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Code == "lock-not-overwritten"
+	return errors.As(err, &e) && e.Code == code
 }
 
 // current returns the statement of a member whose identity is still m.
@@ -89,28 +104,34 @@ func (v *Vault) current(member string, m *agebox.Identity) (*statement, error) {
 	return now, nil
 }
 
-// prove opens a member's M with the passphrase, slowed down like a sign-in.
+// prove opens the M of a member who is signed in with the passphrase, slowed down
+// like a sign-in. Wrong ones are counted apart from those at the door, where
+// everybody who knows the handle could keep the member waiting.
 func (v *Vault) prove(ctx context.Context, mac string, pass crypto.Secret) (*agebox.Identity, error) {
-	if err := v.door.wait(ctx, mac); err != nil {
+	proof := "proof " + mac
+	if err := v.door.wait(ctx, proof); err != nil {
 		return nil, err
 	}
-	defer v.door.leave(mac)
+	defer v.door.leave(proof)
 	m, _, err := v.unlockMember(ctx, mac, pass)
 	if err != nil {
 		if KindOf(err) == CannotOpen {
-			v.door.failed(mac)
+			v.door.failed(proof)
 		}
 		return nil, err
 	}
-	v.door.passed(mac)
+	v.door.passed(proof)
 	return m, nil
 }
 
 // renewMember gives a member a new identity: a passphrase file, which is sealed
 // but for its lock, and a wrap of each key that open gets out of the old one. It
 // returns the lists whose key could not be had: those stay out of reach.
-func (u *turnover) renewMember(ctx context.Context, who *statement, fresh *agebox.Identity, file []byte, open func(holding) (*agebox.Identity, error)) (lost int, err error) {
+func (u *turnover) renewMember(ctx context.Context, who *statement, fresh *agebox.Identity, file []byte, open func(holding) (*agebox.Identity, error)) (lost lost, err error) {
 	self, lists := u.snapshot(holds(who.object))
+	if u.v.statement(who.object) != who {
+		return lost, errChanged // the lists of the snapshot may be wrapped to another M already
+	}
 	md := u.draft(who)
 	md.facts[factRecipient] = fresh.Recipient().String()
 	md.facts[factPassphraseSince] = day(u.v.clock.now())
@@ -118,34 +139,44 @@ func (u *turnover) renewMember(ctx context.Context, who *statement, fresh *agebo
 	for _, h := range self.holdings(who.object) {
 		key, err := open(h)
 		if err != nil {
-			return 0, err
+			return lost, err
 		}
 		u.wrap(u.draft(self), h.epoch, h.key, who.object, key, fresh.Recipient())
 	}
 	for _, m := range lists {
 		for _, h := range m.holdings(who.object) {
 			if err := ctx.Err(); err != nil {
-				return 0, err
+				return lost, err
 			}
 			key, err := open(h)
-			var e *Error
 			switch {
 			case err == nil:
 				u.wrap(u.draft(m), h.epoch, h.key, who.object, key, fresh.Recipient())
 			case err == errNotCovered:
 				u.draft(m).remove(h.name)
-				lost++
-			case errors.As(err, &e) && e.Code == "lock-gone":
-				// Of a lock that the device lost there is nothing to be saved,
-				// and it must not keep the rest from being renewed.
-				lost++
+				lost.uncovered++
+			case beyondRepair(err):
+				// It must not keep the rest from being renewed. The old wrap
+				// stays: recovery shares bring the list back for whoever has one.
+				u.v.log.Warn("a list could not be renewed for a member", "list", m.object, "member", who.object, "error", err)
+				lost.damaged++
 			default:
-				return 0, err
+				return lost, err
 			}
 		}
 	}
 	return lost, nil
 }
+
+// A lost counts the lists whose key a member does not get back.
+type lost struct {
+	uncovered int // recovery shares do not reach them
+	damaged   int // a blob is damaged, or the device has lost its lock
+}
+
+// beyondRepair reports whether an error says of one blob that it does not open
+// and never will as it is: it was damaged or exchanged, or its lock is lost.
+func beyondRepair(err error) bool { return hasCode(err, "damaged") || hasCode(err, "lock-gone") }
 
 // holds returns whether a list has a wrap for somebody.
 func holds(holder string) func(*statement) bool {
@@ -181,13 +212,24 @@ func (v *Vault) passphraseFile(ctx context.Context, vault, member string, m *age
 	return v.sealPassphrase(ctx, passphraseBinding(vault, member), body, pass)
 }
 
-// sealPassphrase is agebox.SealPassphrase, at most maxUnlocks at a time.
+// samePassphrase reports whether two passphrases are one, however they are spelled.
+func samePassphrase(a, b crypto.Secret) bool {
+	a, b = nfc(a), nfc(b)
+	defer a.Wipe()
+	defer b.Wipe()
+	return a.Equal(b)
+}
+
+// sealPassphrase is agebox.SealPassphrase of the passphrase's NFC, at most
+// maxUnlocks at a time.
 func (v *Vault) sealPassphrase(ctx context.Context, binding string, body []byte, pass crypto.Secret) ([]byte, error) {
 	leave, err := v.door.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	pass = nfc(pass)
+	defer pass.Wipe()
 	sealed, err := agebox.SealPassphrase(binding, body, pass, v.workFactor)
 	debug.FreeOSMemory() // 64 MiB that scrypt took
 	return sealed, err
@@ -198,8 +240,7 @@ func (d *door) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case d.queue <- struct{}{}:
 	default:
-		return nil, &Error{Kind: Limited, Op: "vault.SignIn", Code: "sign-in-busy", RetryAfter: 5 * time.Second,
-			Msg: "too many people are signing in at once", Hint: "try again in a few seconds"}
+		return nil, errManySignIns()
 	}
 	defer func() { <-d.queue }()
 	select {

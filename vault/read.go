@@ -290,7 +290,7 @@ func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*
 		return nil, err
 	}
 	count := int64(m.rows())
-	err = s.v.do(ctx, func(t *actTx) error {
+	err = s.do(ctx, func(t *actTx) error {
 		return t.record(audit.Entry{Act: audit.ListRead, By: string(s.member), List: m.object, Fields: words(fields), Count: &count})
 	})
 	if err != nil {

@@ -93,22 +93,42 @@ func (v *Vault) openRecovery(ctx context.Context, op string, self *statement, gi
 		return nil, nil, &Error{Kind: Invalid, Op: op, Code: shareFew, Params: map[string]string{"given": fmt.Sprint(len(fitting)), "needed": fmt.Sprint(needed)},
 			Msg: fmt.Sprintf("%d of %d shares are needed, and %d is given", needed, of, len(fitting)), Hint: "ask somebody else who keeps one"}
 	}
-	var subset shares.Subset
-	for _, f := range fitting {
-		subset = append(subset, f.Number)
+	given = fitting
+	var first error
+	for _, subset := range shares.Subsets(needed, of) {
+		if slices.ContainsFunc(subset, func(n int) bool {
+			return !slices.ContainsFunc(given, func(s shares.Share) bool { return s.Number == n })
+		}) {
+			continue
+		}
+		// A copy of R that is damaged must not be the end of it where those
+		// who came have the shares for another.
+		id, err := v.openSubset(ctx, self, subset, given)
+		switch {
+		case err == nil:
+			return id, unused, nil
+		case !beyondRepair(err):
+			return nil, nil, err
+		case first == nil:
+			first = err
+		}
 	}
-	slices.Sort(subset)
-	name := recoveryName(self.recoverySet(), subset[:needed])
+	return nil, nil, first
+}
+
+// openSubset opens one copy of R.
+func (v *Vault) openSubset(ctx context.Context, self *statement, subset shares.Subset, given []shares.Share) (*agebox.Identity, error) {
+	name := recoveryName(self.recoverySet(), subset)
 	sealed, err := v.blob(ctx, self, name)
 	if err == nil {
 		sealed, err = v.unlock(ctx, self, name, sealed)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	secret, err := subset[:needed].Open(self.vault, self.recoverySet(), sealed, fitting)
+	secret, err := subset.Open(self.vault, self.recoverySet(), sealed, given)
 	if err != nil {
-		return nil, nil, v.tampered(ctx, self.object, placeOf(self, name), err)
+		return nil, v.tampered(ctx, self.object, placeOf(self, name), err)
 	}
 	defer secret.Wipe()
 	id, err := agebox.ParseIdentity(secret)
@@ -116,9 +136,9 @@ func (v *Vault) openRecovery(ctx context.Context, op string, self *statement, gi
 		err = v.same(ctx, self, recipientName(self.recoverySet(), keyR), id)
 	}
 	if err != nil {
-		return nil, nil, v.tampered(ctx, self.object, placeOf(self, name), err)
+		return nil, v.tampered(ctx, self.object, placeOf(self, name), err)
 	}
-	return id, unused, nil
+	return id, nil
 }
 
 var errNotSame = errors.New("not the identity of the recipient")
@@ -142,7 +162,8 @@ type Recovered struct {
 	Role    Role
 	Set     int64         // number of the shares
 	Lists   int           // that the member holds again
-	Missing int           // that the member held and the shares did not reach
+	Missing int           // that the member held, or may have held, and did not get back
+	Damaged int           // of those: the key is damaged, or the manifest, which says who held it; the shares do not reach the others
 	Unused  []UnusedShare // given beside those that were needed
 }
 
@@ -158,6 +179,9 @@ func (v *Vault) Recover(ctx context.Context, given []shares.Share, handle string
 	}
 	if !v.Founded() {
 		return nil, errNotFounded()
+	}
+	if err := checkHandle(handle); err != nil {
+		return nil, err
 	}
 	if err := checkPassphrase(pass); err != nil {
 		return nil, err
@@ -193,16 +217,19 @@ func (v *Vault) Recover(ctx context.Context, given []shares.Share, handle string
 		self, lists := v.snapshot()
 		out.Set = self.recoverySet()
 		held := len(heldBy(lists, who.object))
+		damaged := len(v.damagedLists())
 		lost, err := u.renewMember(ctx, who, m, file, func(h holding) (*agebox.Identity, error) {
 			return v.openCovered(ctx, h, self.recoveryHolder(), id)
 		})
-		out.Missing, out.Lists = lost, held-lost
+		out.Lists = held - lost.uncovered - lost.damaged
+		out.Damaged = lost.damaged + damaged
+		out.Missing = lost.uncovered + out.Damaged
 		return audit.Entry{Act: audit.MemberRecover, Subject: who.object}, err
 	}, nil)
-	if err != nil && !happened(err) {
+	if err != nil && !mayHaveHappened(err) {
 		return nil, err
 	}
-	v.sessions.dropMember(MemberID(who.object))
+	v.dropSessions(MemberID(who.object))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/agebox"
 	"github.com/rallyvault/rallyvault/crypto/shares"
 	"github.com/rallyvault/rallyvault/crypto/slots"
@@ -107,6 +108,11 @@ func newRecoverySet(vault string, number int64, scheme, made string) (*recoveryS
 }
 
 func (r *recoverySet) scheme() string { return fmt.Sprintf("%d/%d", r.needed, r.of) }
+
+// inForce reports whether these are the shares that a vault's statement names.
+func (r *recoverySet) inForce(self *statement) bool {
+	return self.recoverySet() == r.number && self.fact(factRecoveryShare+"1") == r.hashes[0]
+}
 
 // names lists the sealed copies of R, sorted.
 func (r *recoverySet) names() []string {
@@ -221,10 +227,15 @@ func (v *Vault) recoveryState() *RecoveryState {
 	return st
 }
 
-// Recovery says what the recovery shares reach. Organisers may ask.
-func (s *Session) Recovery(context.Context) (*RecoveryState, error) {
+// Recovery says what the recovery shares reach. Organisers may ask. What it says
+// is what the database has: somebody whose new shares were answered with an error
+// decides by it which sheets to destroy.
+func (s *Session) Recovery(ctx context.Context) (*RecoveryState, error) {
 	if s.role() != Organiser {
 		return nil, errOrganisersOnly("vault.Recovery", "see the state of the recovery shares")
+	}
+	if err := s.v.settled(ctx); err != nil {
+		return nil, err
 	}
 	return s.v.recoveryState(), nil
 }
@@ -265,6 +276,15 @@ func (d *recoveryDrafts) get(id string, member MemberID, now time.Time) *recover
 	return d.set
 }
 
+// dropOf drops what a member has not kept.
+func (d *recoveryDrafts) dropOf(member MemberID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.member == member {
+		d.set = nil
+	}
+}
+
 func (d *recoveryDrafts) drop(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -282,16 +302,25 @@ func (s *Session) mayRenew(op string) error {
 	if s.v.organisers() > 1 {
 		return &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "new recovery shares where there are two organisers are not in this version"}
 	}
-	return nil
+	return s.v.noDamagedList(op)
 }
 
 // DraftRecovery makes a new set of shares, also for a vault that has had none.
 // Nothing changes before KeepRecovery: until the new sheets are safely printed the
 // old ones open, and a draft that is not kept within a quarter of an hour is
 // forgotten. What is held until then opens nothing: R itself is gone already.
-func (s *Session) DraftRecovery(_ context.Context, scheme string) (*RecoveryDraft, error) {
+//
+// The passphrase is asked for although the member is signed in: whoever found the
+// session open would take home what opens everything.
+func (s *Session) DraftRecovery(ctx context.Context, pass crypto.Secret, scheme string) (*RecoveryDraft, error) {
 	const op = "vault.DraftRecovery"
 	if err := s.mayRenew(op); err != nil {
+		return nil, err
+	}
+	if _, _, err := parseScheme(scheme); err != nil {
+		return nil, err
+	}
+	if _, _, err := s.proveSelf(ctx, op, pass); err != nil {
 		return nil, err
 	}
 	v := s.v
@@ -323,8 +352,11 @@ func (s *Session) KeepRecovery(ctx context.Context, id string) (*RecoveryState, 
 	}
 	_, lists := v.snapshot()
 	defer v.holdLists(ctx, lists)()
-	err := v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		self, lists := u.snapshot(func(*statement) bool { return true })
+		if set.inForce(self) {
+			return audit.Entry{}, errNothing // by the try before this one, whose outcome was not known then
+		}
 		if self.recoverySet()+1 != set.number {
 			return audit.Entry{}, &Error{Kind: Conflict, Op: op, Code: "draft-overtaken", Msg: "other recovery shares were kept in the meantime", Hint: "make new ones"}
 		}
@@ -343,6 +375,9 @@ func (s *Session) KeepRecovery(ctx context.Context, id string) (*RecoveryState, 
 		count, err := u.coverLists(ctx, lists, s.member, s.listKey, set.number, set.to)
 		return audit.Entry{Act: audit.RecoveryRenew, By: string(s.member), Count: &count}, err
 	}, nil)
+	if err == errNothing {
+		err = nil
+	}
 	if err != nil && !happened(err) {
 		return nil, err
 	}

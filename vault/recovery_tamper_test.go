@@ -26,7 +26,7 @@ func TestTamperedHolders(t *testing.T) {
 	if _, err := g.maple.ResetMember(ctx, "birch"); err != nil {
 		t.Fatal(err)
 	}
-	d, err := g.maple.DraftRecovery(ctx, "2/3")
+	d, err := g.maple.DraftRecovery(ctx, secret(vaulttest.Passphrase), "2/3")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -222,7 +222,7 @@ func TestSharesAreToldApart(t *testing.T) {
 	other := vaulttest.NewWith(t, "2/3")
 	other.Stop()
 	old := g.Shares
-	d, err := g.maple.DraftRecovery(t.Context(), "2/3")
+	d, err := g.maple.DraftRecovery(t.Context(), secret(vaulttest.Passphrase), "2/3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestSharesAreToldApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, foreign := d.Shares, other.Shares
-	later, err := g.maple.DraftRecovery(t.Context(), "2/3") // printed and not kept
+	later, err := g.maple.DraftRecovery(t.Context(), secret(vaulttest.Passphrase), "2/3") // printed and not kept
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +411,7 @@ func TestRenew(t *testing.T) {
 		t.Fatal(err)
 	}
 	size := int64(len(acts(t, g.House, 0)))
-	d, err := g.maple.DraftRecovery(ctx, "3/5")
+	d, err := g.maple.DraftRecovery(ctx, secret(vaulttest.Passphrase), "3/5")
 	if err != nil || len(d.Shares) != 5 || d.Set != 2 || !d.Expires.Equal(g.Clock.Now().Add(15*time.Minute)) {
 		t.Fatalf("got %+v, %v", d, err)
 	}
@@ -470,7 +470,7 @@ func TestRenewFromNone(t *testing.T) {
 	if st, err := g.maple.Recovery(ctx); err != nil || st.Scheme != "none" || st.Set != 0 || st.Lists+st.Pending != 0 {
 		t.Errorf("got %+v, %v", st, err)
 	}
-	d, err := g.maple.DraftRecovery(ctx, "2/3")
+	d, err := g.maple.DraftRecovery(ctx, secret(vaulttest.Passphrase), "2/3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -491,21 +491,21 @@ func TestRenewFromNone(t *testing.T) {
 func TestRenewRules(t *testing.T) {
 	ctx := t.Context()
 	g := newGrove(t, "2/3")
-	_, err := g.birch.DraftRecovery(ctx, "2/3")
+	_, err := g.birch.DraftRecovery(ctx, secret(vaulttest.Passphrase), "2/3")
 	refused(t, "a member", err, vault.Forbidden, "role", "")
 	_, err = g.birch.Recovery(ctx)
 	refused(t, "a member", err, vault.Forbidden, "role", "")
 	for _, scheme := range []string{"", "none", "1/3", "4/5", "2/9"} {
-		_, err = g.maple.DraftRecovery(ctx, scheme)
+		_, err = g.maple.DraftRecovery(ctx, secret(vaulttest.Passphrase), scheme)
 		refused(t, scheme, err, vault.Invalid, "recovery", "")
 	}
-	first, err := g.maple.DraftRecovery(ctx, "2/3")
+	first, err := g.maple.DraftRecovery(ctx, secret(vaulttest.Passphrase), "2/3")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = g.birch.KeepRecovery(ctx, first.ID)
 	refused(t, "a member", err, vault.Forbidden, "role", "")
-	second, err := g.maple.DraftRecovery(ctx, "2/3")
+	second, err := g.maple.DraftRecovery(ctx, secret(vaulttest.Passphrase), "2/3")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -637,7 +637,6 @@ func TestRehearsalFindsDamage(t *testing.T) {
 		{"a copy of R", `UPDATE blob SET data = zeroblob(length(data)) WHERE name = 'recovery/1/1-2'`, vault.CannotOpen},
 		{"copies of R exchanged", `UPDATE blob SET data = (SELECT data FROM blob WHERE name = 'recovery/1/1-3') WHERE name = 'recovery/1/1-2'`, vault.CannotOpen},
 		{"the wrap of O", `UPDATE blob SET data = (SELECT data FROM blob WHERE name = 'wrap/1/P/recovery-1') WHERE name = 'wrap/1/O/recovery-1'`, vault.CannotOpen},
-		{"a list's wrap", `DELETE FROM blob WHERE name = 'wrap/1/L/recovery-1'`, vault.CannotOpen},
 		{"R's recipient", `UPDATE blob SET data = (SELECT data FROM blob WHERE name = 'recipient/1/O') WHERE name = 'recipient/1/R'`, vault.CannotOpen},
 		{"the vault's statement", `UPDATE object SET statement = replace(statement, 'recovery 2/3', 'recovery 3/3')`, vault.Untrusted},
 	} {
@@ -654,5 +653,9 @@ func TestRehearsalFindsDamage(t *testing.T) {
 	damageManifest(t, g.Dir, g.alone, "a changed fact")
 	if r, err := rehearse(t, g.Dir, g.Shares[:2]...); err != nil || r.Damaged != 1 || r.Lists != 2 {
 		t.Errorf("one damaged list: got %+v, %v", r, err)
+	}
+	edit(t, g.Dir, `DELETE FROM blob WHERE name = 'wrap/1/L/recovery-1'`)
+	if r, err := rehearse(t, g.Dir, g.Shares[:2]...); err != nil || r.Damaged != 3 || r.Lists != 0 {
+		t.Errorf("the other lists' wraps too: got %+v, %v", r, err)
 	}
 }

@@ -14,7 +14,7 @@ type Rehearsal struct {
 	Members int           // that could get a new passphrase
 	Lists   int           // that open
 	Pending int           // lists that the shares do not reach before a steward signs in
-	Damaged int           // lists whose manifest is not the one the audit trail vouches for
+	Damaged int           // lists that the shares should open and do not, or whose manifest is damaged: a recovery would miss them
 	Opened  int           // keys that were opened and compared, O and P too
 	Unused  []UnusedShare // given beside those that were needed
 }
@@ -54,17 +54,22 @@ func Rehearse(ctx context.Context, c Config, given []shares.Share) (*Rehearsal, 
 		case coveredPending:
 			r.Pending++
 		case coveredYes:
-			if _, err := v.openCovered(ctx, holding{in: m, epoch: m.int(factEpoch), key: keyL}, holder, id); err != nil {
+			_, err := v.openCovered(ctx, holding{in: m, epoch: m.int(factEpoch), key: keyL}, holder, id)
+			switch {
+			case err == nil:
+				r.Lists++
+				r.Opened++
+			case beyondRepair(err):
+				v.log.Error("a list does not open with the recovery shares", "list", m.object, "error", err)
+				r.Damaged++
+			default:
 				return nil, err
 			}
-			r.Lists++
-			r.Opened++
 		}
 	}
-	for _, l := range v.lists {
-		if l.damage != nil && !l.damage.ended {
-			r.Damaged++
-		}
+	for _, id := range v.damagedLists() {
+		v.log.Error("the manifest of a list is damaged", "list", id)
+		r.Damaged++
 	}
 	for _, m := range v.memberStatements() {
 		if !m.invited() {

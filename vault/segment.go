@@ -169,7 +169,7 @@ func (c *columnCodec) decode(dst []byte, name string, rows int, body []byte) ([]
 		return body[:w*rows], nil
 	}
 	out, err := c.dec.DecodeAll(body, dst[:0])
-	if err != nil || bytes.Count(out, []byte{'\n'}) != rows || rows > 0 && out[len(out)-1] != '\n' {
+	if err != nil || bytes.Count(out, []byte{'\n'}) != rows || len(out) > 0 && out[len(out)-1] != '\n' {
 		return nil, agebox.ErrCannotOpen
 	}
 	return out, nil

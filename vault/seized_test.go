@@ -302,7 +302,7 @@ func TestExchangedSlotFile(t *testing.T) {
 				return err
 			}
 			return os.WriteFile(filepath.Join(dir, slots.Name), data, 0o600)
-		}, vault.Untrusted},
+		}, vault.CannotOpen},
 		{"none", func(dir string) error { return os.Remove(filepath.Join(dir, slots.Name)) }, vault.CannotOpen},
 	} {
 		dir := vaulttest.Copy(t, h.Dir)

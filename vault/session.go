@@ -32,10 +32,11 @@ type sessionID [16]byte
 // only, and never on a disk: on a laptop the client's session file lies on the
 // same one.
 type sealedSession struct {
-	member  MemberID
-	expires time.Time
-	nonce   [chacha20poly1305.NonceSizeX]byte
-	sealed  []byte
+	member    MemberID
+	recipient string // of M: a session of an identity that was replaced is none
+	expires   time.Time
+	nonce     [chacha20poly1305.NonceSizeX]byte
+	sealed    []byte
 }
 
 type sessionTable struct {
@@ -44,6 +45,21 @@ type sessionTable struct {
 }
 
 func newSessionTable() *sessionTable { return &sessionTable{byID: map[sessionID]*sealedSession{}} }
+
+// live returns a copy of a session that has neither expired nor outlived the
+// identity that it was opened with, nil if there is none.
+func (v *Vault) live(id sessionID) *sealedSession {
+	s := v.sessions.get(id)
+	if s == nil {
+		return nil
+	}
+	who := v.statement(string(s.member))
+	if !v.clock.now().Before(s.expires) || who == nil || who.fact(factRecipient) != s.recipient {
+		v.sessions.drop(id)
+		return nil
+	}
+	return s
+}
 
 // get returns a copy, as dropping a session overwrites what was sealed.
 func (t *sessionTable) get(id sessionID) *sealedSession {
@@ -156,7 +172,7 @@ func (v *Vault) openSession(member MemberID, m *agebox.Identity) (Token, error) 
 	if err != nil {
 		return Token{}, err
 	}
-	s := &sealedSession{member: member, expires: v.clock.now().Add(sessionTTL).Truncate(time.Second)}
+	s := &sealedSession{member: member, recipient: m.Recipient().String(), expires: v.clock.now().Add(sessionTTL).Truncate(time.Second)}
 	copy(s.nonce[:], randomBytes(len(s.nonce)))
 	plain := m.Secret()
 	defer plain.Wipe()
@@ -195,6 +211,8 @@ type Session struct {
 	expires time.Time
 	m       *agebox.Identity
 
+	recipient string // of m
+
 	mu   sync.Mutex
 	keys map[string]*agebox.Identity // "O", "P", and of lists by the hash of the blob a key came from
 }
@@ -219,9 +237,8 @@ func (v *Vault) Session(_ context.Context, token string) (*Session, error) {
 		return nil, err
 	}
 	defer clear(key)
-	sealed := v.sessions.get(id)
-	if sealed == nil || !v.clock.now().Before(sealed.expires) {
-		v.sessions.drop(id)
+	sealed := v.live(id)
+	if sealed == nil {
 		return nil, errUnauthenticated()
 	}
 	aead, err := chacha20poly1305.NewX(key)
@@ -238,7 +255,7 @@ func (v *Vault) Session(_ context.Context, token string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{v: v, id: id, member: sealed.member, expires: sealed.expires, m: identity, keys: map[string]*agebox.Identity{}}, nil
+	return &Session{v: v, id: id, member: sealed.member, recipient: sealed.recipient, expires: sealed.expires, m: identity, keys: map[string]*agebox.Identity{}}, nil
 }
 
 // Close forgets the keys opened for the request.
@@ -248,21 +265,63 @@ func (s *Session) Close() {
 	s.m, s.keys = nil, nil
 }
 
+// dropSessions ends every session of a member, and what was begun in one and is
+// waiting for another request.
+func (v *Vault) dropSessions(member MemberID) {
+	v.sessions.dropMember(member)
+	v.drafts.dropOf(member)
+}
+
 // alive returns an Unauthenticated error once the session has ended, so that
 // a long answer stops with it.
 func (s *Session) alive() error {
-	if sealed := s.v.sessions.get(s.id); sealed == nil || !s.v.clock.now().Before(sealed.expires) {
+	if s.v.live(s.id) == nil {
 		return errUnauthenticated()
 	}
 	return nil
 }
 
+// do runs an act of the member, unless the session has ended by then: an act
+// that waited while the passphrase was replaced, or the member reset, is of
+// somebody who was sent away.
+func (s *Session) do(ctx context.Context, apply func(*actTx) error) error {
+	return s.v.do(ctx, func(t *actTx) error {
+		if err := s.within(t); err != nil {
+			return err
+		}
+		return apply(t)
+	})
+}
+
+// within is alive within an act, which sees what earlier acts of its group did.
+func (s *Session) within(t *actTx) error {
+	if who := t.current(string(s.member)); who == nil || who.fact(factRecipient) != s.recipient {
+		return errUnauthenticated()
+	}
+	return s.alive()
+}
+
+// turnOver is Vault.turnOver for an act of the member.
+func (s *Session) turnOver(ctx context.Context, build func(*turnover) (audit.Entry, error), check func(*actTx) error) error {
+	return s.v.turnOver(ctx, build, func(t *actTx) error {
+		if err := s.within(t); err != nil || check == nil {
+			return err
+		}
+		return check(t)
+	})
+}
+
 // End signs out: the session is dropped, then recorded.
 func (s *Session) End(ctx context.Context) error {
 	s.v.sessions.drop(s.id)
-	return s.v.do(ctx, func(t *actTx) error {
+	err := s.v.do(ctx, func(t *actTx) error {
 		return t.record(audit.Entry{Act: audit.SessionClose, By: string(s.member)})
 	})
+	if KindOf(err) == Unavailable {
+		return &Error{Kind: Unavailable, Op: "vault.End", Code: "end-not-recorded", RetryAfter: time.Second, Err: err,
+			Msg: "you are signed out, but the audit trail could not say so: the disk is full or cannot be written", Hint: "free some space"}
+	}
+	return err
 }
 
 // Who says who is signed in.
@@ -312,12 +371,23 @@ func (s *Session) groupKey(ctx context.Context, key string) (*agebox.Identity, e
 		if _, held := self.blobs[name]; !held {
 			return nil, &Error{Kind: Forbidden, Op: "vault.groupKey", Code: "role", Msg: "only organisers may do this"}
 		}
-		return s.v.openKey(ctx, self, name, self.wrapBinding(epoch, key, string(s.member)), s.m)
+		return s.openWrap(ctx, holding{self, name, epoch, key})
 	})
 }
 
-// key returns the key kept under name, opening it the first time.
+// openWrap opens a wrap that is made for the member. The wraps of a new identity
+// are published together with it: key has made sure that this session's is not
+// an old one, for which they would look damaged.
+func (s *Session) openWrap(ctx context.Context, h holding) (*agebox.Identity, error) {
+	return s.v.openHolding(ctx, h, string(s.member), s.m)
+}
+
+// key returns the key kept under name, opening it the first time. A session that
+// has ended has no keys any more, though a request of it is still under way.
 func (s *Session) key(name string, open func() (*agebox.Identity, error)) (*agebox.Identity, error) {
+	if err := s.alive(); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.keys == nil {

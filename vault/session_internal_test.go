@@ -34,7 +34,7 @@ func TestDelays(t *testing.T) {
 func (d *door) guessed(handle string, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t := &tries{failed: n}
+	t := newTries(n)
 	t.next = time.Now().Add(t.delay())
 	d.tried[handle] = t
 }

@@ -18,8 +18,11 @@ const (
 	// 64 MiB while it lasts.
 	maxUnlocks = 2
 
-	// maxQueue is how many sign-ins may wait for that.
+	// maxQueue is how many sign-ins may wait for that, and maxJoins how many of
+	// them may be by invitation: made-up codes do not fill the places of those
+	// who have a passphrase.
 	maxQueue = 64
+	maxJoins = maxQueue / 2
 
 	// firstDelay is how long a handle waits after its first wrong passphrase;
 	// each further one doubles it, up to maxDelay.
@@ -31,6 +34,10 @@ const (
 	// slow down.
 	maxPatient = 4
 
+	// maxHeld is how many sign-ins of all handles may be held up for the failures
+	// before them. Each takes a connection, for up to two minutes.
+	maxHeld = 256
+
 	// maxTried bounds the handles whose failures are remembered.
 	maxTried = 4096
 )
@@ -39,16 +46,28 @@ const (
 type door struct {
 	unlocks chan struct{} // capacity maxUnlocks
 	queue   chan struct{} // capacity maxQueue: waiting for unlocks
+	joins   chan struct{} // capacity maxJoins: see join
 	dummy   []byte        // a passphrase file of nobody
 
 	mu    sync.Mutex
-	tried map[string]*tries // by handle MAC
+	tried map[string]*tries    // by handle MAC, or what else is guessed at
+	held  map[*heldUp]struct{} // at most maxHeld
 }
 
 type tries struct {
 	failed  int
-	next    time.Time // by the machine's monotonic clock
-	waiting int
+	next    time.Time     // when the next attempt may begin, by the machine's monotonic clock
+	waiting int           // attempts under way
+	held    int           // those of them that are held up
+	turn    chan struct{} // capacity 1: taken by the one of them that is next
+}
+
+func newTries(failed int) *tries { return &tries{failed: failed, turn: make(chan struct{}, 1)} }
+
+// A heldUp is a sign-in that waits for its turn.
+type heldUp struct {
+	until time.Time     // about when that is
+	leave chan struct{} // closed to send it away
 }
 
 // newDoor makes the dummy that unknown handles are tried against, so that they
@@ -60,10 +79,13 @@ func newDoor(workFactor int) (*door, error) {
 		return nil, err
 	}
 	debug.FreeOSMemory() // 64 MiB that scrypt took
-	return &door{unlocks: make(chan struct{}, maxUnlocks), queue: make(chan struct{}, maxQueue), dummy: dummy, tried: map[string]*tries{}}, nil
+	return &door{unlocks: make(chan struct{}, maxUnlocks), queue: make(chan struct{}, maxQueue), joins: make(chan struct{}, maxJoins),
+		dummy: dummy, tried: map[string]*tries{}, held: map[*heldUp]struct{}{}}, nil
 }
 
-// wait holds a sign-in up for as long as the failures before it ask for.
+// wait holds a sign-in up for as long as the failures before it ask for. Those of
+// one handle are let in one after the other; one that gives up leaves no gap, or
+// somebody who connects and goes away could put a member's turn off for ever.
 func (d *door) wait(ctx context.Context, handle string) error {
 	d.mu.Lock()
 	t := d.tried[handle]
@@ -71,7 +93,7 @@ func (d *door) wait(ctx context.Context, handle string) error {
 		if len(d.tried) >= maxTried {
 			d.forget()
 		}
-		t = &tries{}
+		t = newTries(0)
 		d.tried[handle] = t
 	}
 	if t.waiting >= maxPatient {
@@ -80,22 +102,100 @@ func (d *door) wait(ctx context.Context, handle string) error {
 		return &Error{Kind: Limited, Op: "vault.SignIn", Code: "sign-in-rate", RetryAfter: max(again, time.Second),
 			Msg: "too many sign-ins for this handle at once", Hint: "wait half a minute and try again"}
 	}
-	t.waiting++
 	now := time.Now()
-	start := t.next
-	if start.Before(now) {
-		start = now
-	}
-	t.next = start.Add(t.delay()) // the next in line waits after this one
-	d.mu.Unlock()
-	timer := time.NewTimer(time.Until(start))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
+	if t.held == 0 && !t.next.After(now) {
+		t.waiting++
+		t.next = now.Add(t.delay())
+		d.mu.Unlock()
 		return nil
-	case <-ctx.Done():
+	}
+	h := &heldUp{until: t.next.Add(time.Duration(t.held) * t.delay()), leave: make(chan struct{})}
+	if !d.hold(h) {
+		d.mu.Unlock()
+		return errManySignIns()
+	}
+	t.waiting++
+	t.held++
+	d.mu.Unlock()
+	err := d.takeTurn(ctx, t, h)
+	d.mu.Lock()
+	t.held--
+	delete(d.held, h)
+	d.mu.Unlock()
+	if err != nil {
 		d.leave(handle)
+	}
+	return err
+}
+
+// hold makes h one of those who are held up. If there are too many, the one who
+// would wait longest is sent away, which may be h: somebody who fills the place
+// with handles that were guessed at for long keeps nobody out who mistyped. It is
+// called with mu held.
+func (d *door) hold(h *heldUp) bool {
+	if len(d.held) >= maxHeld {
+		last := h
+		for o := range d.held {
+			if o.until.After(last.until) {
+				last = o
+			}
+		}
+		if last == h {
+			return false
+		}
+		delete(d.held, last)
+		close(last.leave)
+	}
+	d.held[h] = struct{}{}
+	return true
+}
+
+// takeTurn waits until h is next and its time has come.
+func (d *door) takeTurn(ctx context.Context, t *tries, h *heldUp) error {
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-h.leave:
+		return errManySignIns()
+	case <-ctx.Done():
 		return ctx.Err()
+	}
+	for {
+		d.mu.Lock()
+		now := time.Now()
+		start := t.next
+		if !start.After(now) {
+			t.next = now.Add(t.delay())
+			d.mu.Unlock()
+			return nil
+		}
+		d.mu.Unlock()
+		timer := time.NewTimer(start.Sub(now))
+		select {
+		case <-timer.C: // an attempt that was let in before may have failed meanwhile
+		case <-h.leave:
+			timer.Stop()
+			return errManySignIns()
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+func errManySignIns() error {
+	return &Error{Kind: Limited, Op: "vault.SignIn", Code: "sign-in-busy", RetryAfter: 5 * time.Second,
+		Msg: "too many people are signing in at once", Hint: "try again in a few seconds"}
+}
+
+// join begins a sign-in by invitation, which may take a place in the queue until
+// leave is called.
+func (d *door) join() (leave func(), err error) {
+	select {
+	case d.joins <- struct{}{}:
+		return func() { <-d.joins }, nil
+	default:
+		return nil, errManySignIns()
 	}
 }
 
@@ -160,13 +260,12 @@ func (d *door) passed(handle string) {
 	}
 }
 
-// open stretches a passphrase; at most maxUnlocks at a time.
+// open stretches a passphrase, in NFC; at most maxUnlocks at a time.
 func (d *door) open(ctx context.Context, binding string, file []byte, pass crypto.Secret) ([]byte, error) {
 	select {
 	case d.queue <- struct{}{}:
 	default:
-		return nil, &Error{Kind: Limited, Op: "vault.SignIn", Code: "sign-in-busy", RetryAfter: 5 * time.Second,
-			Msg: "too many people are signing in at once", Hint: "try again in a few seconds"}
+		return nil, errManySignIns()
 	}
 	select {
 	case d.unlocks <- struct{}{}:
@@ -176,6 +275,8 @@ func (d *door) open(ctx context.Context, binding string, file []byte, pass crypt
 		return nil, ctx.Err()
 	}
 	defer func() { <-d.unlocks }()
+	pass = nfc(pass)
+	defer pass.Wipe()
 	body, err := agebox.OpenPassphrase(binding, file, pass)
 	debug.FreeOSMemory() // 64 MiB that scrypt took
 	return body, err

@@ -7,10 +7,21 @@ import (
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
 
+// entriesAsked is after how many entries of a long answer it is asked whether the
+// session still lives.
+const entriesAsked = 256
+
 // AuditLog yields the entries of the audit trail from number from on, each as
 // the line of JSON that was hashed. Every member may.
 func (s *Session) AuditLog(ctx context.Context, from int64, yield func(n int64, entry []byte) error) error {
-	return s.v.store.Entries(ctx, max(from, 0), s.v.trail.Size(), yield)
+	return s.v.store.Entries(ctx, max(from, 0), s.v.trail.Size(), func(n int64, entry []byte) error {
+		if n%entriesAsked == 0 {
+			if err := s.alive(); err != nil {
+				return err
+			}
+		}
+		return yield(n, entry)
+	})
 }
 
 // AuditVerify checks the whole stored audit trail against the log key and the
@@ -27,5 +38,18 @@ func (s *Session) AuditVerify(ctx context.Context) (audit.Report, error) {
 // AuditExport writes the audit trail in a form that checks without this
 // program; see vault/audit/AUDIT.md.
 func (s *Session) AuditExport(ctx context.Context, w io.Writer) error {
-	return audit.Export(ctx, w, s.v.store, s.v.trail.VerifierKey())
+	return audit.Export(ctx, whileAlive{s, w}, s.v.store, s.v.trail.VerifierKey())
+}
+
+// whileAlive passes on what is written until the session ends.
+type whileAlive struct {
+	s *Session
+	w io.Writer
+}
+
+func (a whileAlive) Write(b []byte) (int, error) {
+	if err := a.s.alive(); err != nil {
+		return 0, err
+	}
+	return a.w.Write(b)
 }

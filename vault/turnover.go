@@ -3,6 +3,8 @@ package vault
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,6 +63,37 @@ func (v *Vault) snapshot() (self *statement, lists []*statement) {
 	}
 	slices.SortFunc(lists, func(a, b *statement) int { return strings.Compare(a.object, b.object) })
 	return v.self, lists
+}
+
+// damagedLists returns the lists that have not ended and whose manifest is
+// damaged, sorted. Who holds a wrap of their keys is not known.
+func (v *Vault) damagedLists() (out []ListID) {
+	now := v.clock.now()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for id, l := range v.lists {
+		if l.damage == nil {
+			continue
+		}
+		if _, due := l.due(now); !due && !l.damage.ended {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// noDamagedList refuses while the manifest of a list is damaged. A turnover would
+// pass the list over: were the database put back afterwards, the list would be
+// closed for its steward for good, or open still to whom it was to be closed.
+func (v *Vault) noDamagedList(op string) error {
+	found := v.damagedLists()
+	if len(found) == 0 {
+		return nil
+	}
+	return &Error{Kind: Conflict, Op: op, Code: "list-damaged", Params: map[string]string{"list": string(found[0]), "lists": fmt.Sprint(len(found))},
+		Msg:  fmt.Sprintf("the manifest of list %s is damaged, so who holds its keys cannot be known; nothing was changed", found[0]),
+		Hint: "put the database back, or destroy the list: rallyvault list destroy " + string(found[0])}
 }
 
 // lives reports whether s is of a list that has not ended.
@@ -180,8 +213,22 @@ func lockOwner(s *statement) slots.ID {
 }
 
 // maxTurns is how often a turnover starts anew because something it had looked
-// at was changed meanwhile.
-const maxTurns = 8
+// at was changed meanwhile; see pause.
+const maxTurns = 16
+
+// pause waits a moment before a turnover starts anew, the longer the oftener it
+// was overtaken, and never as long as somebody else who was: lists that are made
+// one after another would overtake it each time.
+func pause(ctx context.Context, turn int) error {
+	timer := time.NewTimer(rand.N(time.Duration(min(turn, 8)) * 5 * time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // turnOver builds a turnover and makes it one act, again from the start if
 // somebody else was first. build is called for each try and takes its statements
@@ -190,29 +237,29 @@ const maxTurns = 8
 //
 // If it returns nil the old locks have been overwritten. An error of the code
 // "lock-not-overwritten" says that the act happened and that this is still to be
-// done; see retire.
+// done, see retire; one of the code "unknown-outcome", that it may have happened.
 func (v *Vault) turnOver(ctx context.Context, build func(*turnover) (audit.Entry, error), check func(*actTx) error, also ...audit.Entry) error {
 	var err error
-	for range maxTurns {
+	for turn := range maxTurns {
+		if turn > 0 {
+			if err := pause(ctx, turn); err != nil {
+				return err
+			}
+		}
 		u := &turnover{v: v}
 		var entry audit.Entry
 		if entry, err = build(u); err == nil {
 			err = u.seal()
 		}
-		refused := err != nil
 		if err == nil {
-			err = v.do(ctx, func(t *actTx) error {
-				err := u.store(t, check, entry, also)
-				refused = err != nil
-				return err
-			})
+			err = v.doKnown(ctx, func(t *actTx) error { return u.store(t, check, entry, also) })
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			return u.retire()
-		}
-		if !refused {
-			// The locks stay: whether the act was kept may not be known yet.
-			// The next start clears those that nothing names.
+		case hasCode(err, codeUnknownOutcome):
+			// The locks stay, those of before and the new ones. The next start
+			// clears the ones that nothing names.
 			return err
 		}
 		if err := v.slots.Clear(u.made...); err != nil {

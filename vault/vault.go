@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -229,15 +230,19 @@ func (v *Vault) load(ctx context.Context) error {
 	case !v.slots.Founded() && len(stored) == 0:
 		return nil
 	case !v.slots.Founded():
-		return &Error{Kind: CannotOpen, Op: op, Code: "slots-missing",
-			Msg:  "the database belongs to a slot file that is not here",
-			Hint: "give its directory with --locks, or put the slot file back; nothing was changed"}
+		return &Error{Kind: CannotOpen, Op: op, Code: "slots-damaged",
+			Msg:  "the slot file is there and damaged: it is blank where the keys were, and the database is of a vault",
+			Hint: "put the slot file back, or give the directory of the right one with --locks; nothing was changed"}
 	case len(stored) == 0 && seenSize == 0:
 		return nil // a set-up that did not end; it may begin again
 	}
 
-	if other := ofOtherVault(stored, v.slots.VaultID().String()); other != "" {
-		return &Error{Kind: Untrusted, Op: op, Code: "other-vault", Params: map[string]string{"slots": v.slots.VaultID().String(), "database": other},
+	other, err := v.ofOtherVault(ctx, stored)
+	if err != nil {
+		return err
+	}
+	if other != "" {
+		return &Error{Kind: CannotOpen, Op: op, Code: "slots-foreign", Params: map[string]string{"slots": v.slots.VaultID().String(), "database": other},
 			Msg:  fmt.Sprintf("the slot file is of vault %s and the database of vault %s", v.slots.VaultID(), other),
 			Hint: "put the one that belongs to the other in its place. Nothing was changed"}
 	}
@@ -300,17 +305,31 @@ func (v *Vault) load(ctx context.Context) error {
 	return nil
 }
 
-// ofOtherVault returns the id of the vault that all statements are of, if it is
-// not this one. It is a guess that makes an error clear: nobody vouches for it.
-func ofOtherVault(stored map[string][]byte, vault string) (other string) {
+// ofOtherVault returns the id of the vault that all statements are of, and every
+// checkpoint of the audit trail by its origin, if it is not that of the slot file.
+// Then two files of different vaults lie together; where only a part is of another
+// vault, somebody has put it there. Nobody vouches for the id, so all that comes of
+// it is another refusal.
+func (v *Vault) ofOtherVault(ctx context.Context, stored map[string][]byte) (other string, err error) {
 	for _, text := range stored {
 		s, err := parseStatement(text)
-		if err != nil || s.vault == vault || other != "" && s.vault != other {
-			return ""
+		if err != nil || s.vault == v.slots.VaultID().String() || other != "" && s.vault != other {
+			return "", nil
 		}
 		other = s.vault
 	}
-	return other
+	checkpoints := 0
+	err = v.store.Checkpoints(ctx, 0, func(_ int64, note []byte) error {
+		checkpoints++
+		if !bytes.HasPrefix(note, []byte(audit.OriginOf(other)+"\n")) {
+			other = ""
+		}
+		return nil
+	})
+	if err != nil || checkpoints == 0 {
+		return "", err
+	}
+	return other, nil
 }
 
 func untrusted(op string, err error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -35,7 +36,17 @@ type actTx struct {
 	pending map[string]*statement // made by earlier acts of the group
 	made    []*statement          // made by this act, not in an entry yet
 	all     []*statement          // made by this act
+	fate    *fate                 // where somebody looks for what became of it; nil: nobody does
 }
+
+// A fate is what became of an act, once it is known.
+type fate struct{ atomic.Int32 }
+
+const (
+	fateUnknown = iota
+	fateKept
+	fateLost
+)
 
 // record appends an entry to the audit trail.
 func (t *actTx) record(e audit.Entry) error {
@@ -126,6 +137,14 @@ type group struct {
 	staged  *audit.Staged
 	size    int64 // of the log with it
 	pending map[string]*statement
+	fates   []*fate
+}
+
+// settle says what became of the group's acts.
+func (g *group) settle(became int32) {
+	for _, f := range g.fates {
+		f.Store(became)
+	}
 }
 
 func newWriter(v *Vault) *writer {
@@ -164,6 +183,64 @@ func (w *writer) do(ctx context.Context, apply func(*actTx) error) error {
 		}
 	}
 }
+
+// doKnown is do for an act that must not be answered with an error though it was
+// kept: the caller would take back what it has made for it, such as shares on
+// paper. Where the commit fails and the act is found in the database all the
+// same, it returns nil. An error of the code "unknown-outcome" says that this
+// could not be found out; any other, that nothing was done.
+func (v *Vault) doKnown(ctx context.Context, apply func(*actTx) error) error {
+	var f fate
+	applied := false
+	err := v.do(ctx, func(t *actTx) error {
+		if err := apply(t); err != nil {
+			return err
+		}
+		applied, t.fate = true, &f
+		return nil
+	})
+	if err == nil || !applied {
+		return err
+	}
+	if f.Load() == fateUnknown {
+		_ = v.nothing(context.WithoutCancel(ctx)) // looks once more
+	}
+	switch f.Load() {
+	case fateKept:
+		v.log.Warn("a commit was answered with an error and kept all the same", "error", err)
+		return nil
+	case fateLost:
+		return err
+	}
+	return &Error{Kind: Unavailable, Op: "vault.do", Code: codeUnknownOutcome, RetryAfter: 30 * time.Second, Err: err,
+		Msg: "the disk failed while this was being saved: whether it took effect is not known", Hint: "keep what was made for it, restart the service and look"}
+}
+
+// codeUnknownOutcome is the code of an error after which an act may have taken
+// effect or not.
+const codeUnknownOutcome = "unknown-outcome"
+
+// nothing is an act that changes nothing. When it succeeds, no act before it is
+// in doubt and what they did is in memory.
+func (v *Vault) nothing(ctx context.Context) error {
+	return v.do(ctx, func(*actTx) error { return nil })
+}
+
+// settled returns nil once what the acts before did is in memory, and an error
+// while one of them is in doubt. Unlike nothing it needs no room on the disk.
+func (v *Vault) settled(ctx context.Context) error {
+	err := v.nothing(ctx)
+	var doubt doubtError
+	if errors.As(err, &doubt) || hasCode(err, "busy") || hasCode(err, "stopping") || ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// A doubtError says that a commit is still in doubt, so that no act is begun.
+type doubtError struct{ error }
+
+func (e doubtError) Unwrap() error { return e.error }
 
 func errClosing() error {
 	return &Error{Kind: Unavailable, Op: "vault.do", Code: "stopping", RetryAfter: 5 * time.Second, Msg: "the service is stopping"}
@@ -213,7 +290,7 @@ func (w *writer) commit(acts []*act) []error {
 		return results
 	}
 	if err := w.resolve(ctx); err != nil {
-		return all(err)
+		return all(doubtError{err})
 	}
 	v := w.v
 	g := &group{staged: v.trail.Stage(), pending: map[string]*statement{}}
@@ -230,6 +307,9 @@ func (w *writer) commit(acts []*act) []error {
 			if failed == nil && err == nil {
 				for _, s := range t.all {
 					g.pending[s.object] = s
+				}
+				if t.fate != nil {
+					g.fates = append(g.fates, t.fate)
 				}
 				continue
 			}
@@ -266,6 +346,7 @@ func (w *writer) commit(acts []*act) []error {
 
 // install makes a durable group the state in memory.
 func (w *writer) install(g *group) error {
+	g.settle(fateKept)
 	v := w.v
 	if g.staged.Len() > 0 {
 		if err := v.trail.Commit(g.staged); err != nil {
@@ -295,6 +376,7 @@ func (w *writer) resolve(ctx context.Context) error {
 	}
 	if g.size == 0 { // it did not get as far as the commit
 		w.doubt = nil
+		g.settle(fateLost)
 		return nil
 	}
 	found := false
@@ -307,10 +389,11 @@ func (w *writer) resolve(ctx context.Context) error {
 	}
 	w.doubt = nil
 	if !found {
+		g.settle(fateLost)
 		return nil
 	}
-	// Who asked for these acts was told that they failed, and does not
-	// overwrite the locks of what they replaced.
+	// Who asked for these acts may have been told that they failed, and does
+	// not overwrite the locks of what they replaced.
 	for _, s := range g.pending {
 		if before := w.v.statement(s.object); before != nil {
 			w.v.retireSoon(retiredLocks(before, s))

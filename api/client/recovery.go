@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/rallyvault/rallyvault/crypto"
 )
 
 // Recovery says what happens when a passphrase is lost.
@@ -15,10 +17,15 @@ type Recovery struct {
 	Pending int    `json:"pending"` // lists that they open once a steward of each has signed in
 }
 
-// A RecoveryScheme asks for shares.
-type RecoveryScheme struct {
-	Scheme string `json:"scheme"`
+// A RecoveryOrder asks for shares. It does not print.
+type RecoveryOrder struct {
+	Scheme     string `json:"scheme"`
+	Passphrase string `json:"passphrase"` // of who is signed in
 }
+
+func (RecoveryOrder) String() string       { return "[redacted]" }
+func (RecoveryOrder) GoString() string     { return "[redacted]" }
+func (RecoveryOrder) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // A RecoveryDraft is a set of shares that is not in force yet. It does not print:
 // enough of Shares open the vault once it is.
@@ -48,9 +55,9 @@ func (c *Client) Recovery(ctx context.Context) (*Recovery, error) {
 
 // DraftRecovery asks for new shares. Nothing changes before KeepRecovery, so
 // that they are on paper, or on a disk, before the old ones die.
-func (c *Client) DraftRecovery(ctx context.Context, scheme string) (*RecoveryDraft, error) {
+func (c *Client) DraftRecovery(ctx context.Context, pass crypto.Secret, scheme string) (*RecoveryDraft, error) {
 	var d RecoveryDraft
-	if err := c.call(ctx, http.MethodPost, "/v1/recovery/drafts", RecoveryScheme{Scheme: scheme}, &d); err != nil {
+	if err := c.call(ctx, http.MethodPost, "/v1/recovery/drafts", RecoveryOrder{Scheme: scheme, Passphrase: string(pass.Bytes())}, &d); err != nil {
 		return nil, err
 	}
 	if d.ID == "" || len(d.Shares) == 0 {

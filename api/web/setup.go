@@ -71,6 +71,7 @@ func (s setupPage) Wrong(field string) bool { return s.Fields[field] }
 // any, for the one time that they can be seen.
 type donePage struct {
 	frame
+	Unknown  bool // the disk failed: whether the vault is set up is not known
 	Handle   string
 	SheetCSS string
 	Sheets   []sheet
@@ -124,6 +125,12 @@ func (p *Pages) PostSetup(c echo.Context) error {
 	if vault.KindOf(err) == vault.Invalid && err != nil {
 		page.refused(err)
 		return p.render(c, http.StatusUnprocessableEntity, "setup.html", page)
+	}
+	var e *vault.Error
+	if errors.As(err, &e) && e.Code == "unknown-outcome" && len(sheets) > 0 {
+		// Nobody could make these sheets again, and they may open the vault. The
+		// link goes on working if there is none.
+		return p.render(c, http.StatusServiceUnavailable, "done.html", donePage{frame: page.frame, Unknown: true, Handle: page.Handle, SheetCSS: p.sheetPath, Sheets: sheets})
 	}
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,7 +65,7 @@ func (p *program) resolveAll(ctx context.Context, c *cobra.Command, args []strin
 		if i+1 == file {
 			continue
 		}
-		v, err := p.resolve(ctx, args[i])
+		v, err := p.resolve(ctx, args[i], argumentName(c.Use, i))
 		if err != nil {
 			return err
 		}
@@ -79,7 +80,7 @@ func (p *program) resolveAll(ctx context.Context, c *cobra.Command, args []strin
 		case pflag.SliceValue:
 			all := v.GetSlice()
 			for i := range all {
-				if all[i], failed = p.resolve(ctx, all[i]); failed != nil {
+				if all[i], failed = p.resolve(ctx, all[i], f.Name); failed != nil {
 					return
 				}
 			}
@@ -89,7 +90,7 @@ func (p *program) resolveAll(ctx context.Context, c *cobra.Command, args []strin
 				return
 			}
 			var s string
-			if s, failed = p.resolve(ctx, v.String()); failed == nil {
+			if s, failed = p.resolve(ctx, v.String(), f.Name); failed == nil {
 				failed = v.Set(s)
 			}
 		}
@@ -97,19 +98,29 @@ func (p *program) resolveAll(ctx context.Context, c *cobra.Command, args []strin
 	return failed
 }
 
+// argumentName is what the usage line of a command calls its argument i, for a
+// prompt: "code" for the first one of "join CODE [--passphrase-file F]".
+func argumentName(use string, i int) string {
+	words := strings.Fields(use)[1:]
+	if i >= len(words) || slices.ContainsFunc(words[:i+1], func(w string) bool { return !argumentWord.MatchString(w) }) {
+		return "argument " + strconv.Itoa(i+1)
+	}
+	return strings.ToLower(words[i])
+}
+
+var argumentWord = regexp.MustCompile(`^[A-Z]+$`)
+
 // resolve returns what v stands for: the contents of a file for @FILE, stdin
 // for -, the rest for @@rest, and otherwise v itself. One line end at the end
-// of a file is the editor's, not the value's, and is taken off.
-func (p *program) resolve(ctx context.Context, v string) (string, error) {
+// of a file is the editor's, not the value's, and is taken off. A terminal is
+// asked for one line, by the name of the value.
+func (p *program) resolve(ctx context.Context, v, name string) (string, error) {
 	var b []byte
 	switch {
 	case v == "-":
-		r, err := p.takeStdin(ctx)
-		if err != nil {
+		var err error
+		if b, err = p.readStdinValue(ctx, name); err != nil {
 			return "", err
-		}
-		if b, err = readValue(r); err != nil {
-			return "", stdinError(ctx, err)
 		}
 	case strings.HasPrefix(v, "@@"):
 		return v[1:], nil
@@ -133,6 +144,26 @@ func (p *program) resolve(ctx context.Context, v string) (string, error) {
 		return "", usageHint("save the file as UTF-8, or set the terminal to it", "a value is not UTF-8 text")
 	}
 	return string(b), nil
+}
+
+// readStdinValue reads the value that - stands for. Somebody who sits at a
+// terminal is asked for it, without echo like for a passphrase: - is written for
+// what others should not see. Stdin is not used up by that, so that a passphrase
+// can be asked for after it.
+func (p *program) readStdinValue(ctx context.Context, name string) ([]byte, error) {
+	if tty := p.terminal(); tty != nil {
+		line, err := p.prompt(ctx, tty, name+": ")
+		return line.Bytes(), err
+	}
+	r, err := p.takeStdin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := readValue(r)
+	if err != nil {
+		return nil, stdinError(ctx, err)
+	}
+	return b, nil
 }
 
 func readValue(r io.Reader) ([]byte, error) {

@@ -43,7 +43,7 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &program{stdin: strings.NewReader(tt.stdin)}
-			got, err := p.resolve(t.Context(), tt.in)
+			got, err := p.resolve(t.Context(), tt.in, "title")
 			if (err != nil) != tt.refused || tt.refused && vault.KindOf(err) != tt.kind {
 				t.Fatalf("got error %v, want refused %t with %v", err, tt.refused, tt.kind)
 			}
@@ -201,7 +201,7 @@ func TestUsage(t *testing.T) {
 		{"member", "needs a command"},
 		{"member invite", "one argument"},
 		{"member reset a secretperson", "one argument"},
-		{"join", "one argument"},
+		{"join", "code is missing"},
 		{"join secretperson", "no passphrase"},
 		{"setup --handle h --passphrase-file f --recovery none", "--organisation"},
 		{"setup --organisation O --passphrase-file f --recovery none", "--handle"},

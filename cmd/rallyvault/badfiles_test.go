@@ -138,6 +138,16 @@ func TestBadFiles(t *testing.T) {
 			replace(name, make([]byte, fi.Size()))(t, dir)
 		}
 	}
+	zeroedHead := func(name string) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			clear(b[:4096])
+			replace(name, b)(t, dir)
+		}
+	}
 	from := func(dir *string, names ...string) func(*testing.T, string) {
 		return func(t *testing.T, data string) {
 			for _, name := range names {
@@ -182,9 +192,10 @@ func TestBadFiles(t *testing.T) {
 		{"the slot file is empty", replace("slots", nil), 7, []string{`/slots"`, "put the slot file back"}, false, false},
 		{"the slot file is one byte", replace("slots", []byte("x")), 7, []string{"/slots", "put the file back"}, false, false},
 		{"the slot file is noise", replace("slots", random), 7, []string{"/slots", "put the file back"}, false, false},
-		{"the slot file is zeroed", zeroed("slots"), 7, []string{"slot file", "put the slot file back"}, false, false},
+		{"the slot file is zeroed", zeroed("slots"), 7, []string{`/slots"`, "is there and damaged", "put the slot file back"}, false, false},
+		{"the head of the slot file is zeroed", zeroedHead("slots"), 7, []string{`/slots"`, "is there and damaged", "put the slot file back"}, false, false},
 		{"the slot file is cut", cut("slots", 0.4), 7, []string{"/slots", "put the file back"}, false, false},
-		{"the slot file is of another vault", from(&b.other, "slots"), 10, []string{"slot file is of vault", "put the one"}, false, false},
+		{"the slot file is of another vault", from(&b.other, "slots"), 7, []string{`/slots"`, "slot file is of vault", "put the one"}, false, false},
 		{"the slot file is older", from(&b.older, "slots"), 7, []string{"slot file is older", "put the newest slot file back"}, false, true},
 		{"the slot file is a directory", directory("slots"), 7, []string{`/slots"`, "put the file itself there"}, false, false},
 		{"the slot file is a link", link("slots"), 7, []string{`/slots"`, "symbolic link"}, false, false},
@@ -197,7 +208,7 @@ func TestBadFiles(t *testing.T) {
 		{"the database is noise", func(t *testing.T, dir string) { replace(db, random)(t, dir); gone(wal)(t, dir) }, 7, []string{"vault.db is damaged", "put it back"}, false, false},
 		{"the database is zeroed", func(t *testing.T, dir string) { zeroed(db)(t, dir); gone(wal)(t, dir) }, 7, []string{"vault.db", "put"}, false, false},
 		{"the database is noise beside its log", replace(db, random), 7, []string{"vault.db", "put"}, false, true},
-		{"the database is of another vault", from(&b.other, db, wal), 10, []string{"database of vault", "put the one"}, false, false},
+		{"the database is of another vault", from(&b.other, db, wal), 7, []string{`/vault.db"`, "database of vault", "put the one"}, false, false},
 		{"the database is older", from(&b.older, db, wal), 10, []string{`/vault.db"`, "newest copy of the database"}, false, false},
 		{"the database is a directory", directory(db), 7, []string{`/vault.db"`, "put the file itself there"}, false, false},
 		{"the database is a link", link(db), 7, []string{`/vault.db"`, "symbolic link"}, false, false},

@@ -132,7 +132,7 @@ func (d *demoRun) lose(ctx context.Context) error {
 		return err
 	}
 	return d.tell("sheets that were used are replaced: the new ones open the list, the old ones nothing", func() ([]string, error) {
-		draft, err := d.client.DraftRecovery(ctx, "2/3")
+		draft, err := d.client.DraftRecovery(ctx, d.passphrase, "2/3")
 		if err != nil {
 			return nil, err
 		}

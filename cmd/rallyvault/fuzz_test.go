@@ -32,8 +32,8 @@ func FuzzResolve(f *testing.F) {
 			t.Fatal(err)
 		}
 		p := &program{stdin: strings.NewReader(text)}
-		fromFile, err := p.resolve(context.Background(), "@"+file)
-		fromStdin, err2 := p.resolve(context.Background(), "-")
+		fromFile, err := p.resolve(context.Background(), "@"+file, "title")
+		fromStdin, err2 := p.resolve(context.Background(), "-", "title")
 		if fromFile != fromStdin || (err == nil) != (err2 == nil) {
 			t.Errorf("a file gives %q, %v, stdin %q, %v", fromFile, err, fromStdin, err2)
 		}
@@ -53,7 +53,7 @@ func FuzzResolve(f *testing.F) {
 		if strings.HasPrefix(text, "@") && !strings.HasPrefix(text, "@@") || text == "-" {
 			return
 		}
-		got, err := p.resolve(context.Background(), text)
+		got, err := p.resolve(context.Background(), text, "title")
 		want := strings.TrimPrefix(text, "@")
 		if err == nil && got != want {
 			t.Errorf("got %q of the argument %q", got, text)

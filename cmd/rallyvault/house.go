@@ -26,23 +26,25 @@ type house struct {
 	store *sqlite.Store
 	vault *vault.Vault
 
+	made      made
 	inspected *vault.Inspection // before anything was opened for writing; nil if there was nothing yet
 }
 
 // openHouse opens everything in the order in which it can be refused without
-// having changed anything. workFactor is vault.Config.WorkFactor.
+// having changed anything. What it made is gone again after an error. workFactor is
+// vault.Config.WorkFactor.
 func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) (_ *house, err error) {
-	h := &house{}
+	h := &house{made: made{c: c}}
 	defer func() {
 		if err != nil {
-			_ = h.Close()
+			h.discard(ctx)
 		}
 	}()
-	if err := makeDir(c.Data); err != nil {
+	if err := h.made.makeDir(c.Data); err != nil {
 		return nil, err
 	}
 	if c.Locks != "" {
-		if err := makeDir(c.Locks); err != nil {
+		if err := h.made.makeDir(c.Locks); err != nil {
 			return nil, err
 		}
 	}
@@ -51,6 +53,7 @@ func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) 
 	if h.dir, err = lockDir(c.Data); err != nil {
 		return nil, err
 	}
+	h.made.look()
 	if h.inspected, err = inspect(ctx, c, log); err != nil {
 		return nil, err
 	}
@@ -87,6 +90,18 @@ func (h *house) found(ctx context.Context, f vault.Founding) error {
 	defer signing.Private.Wipe()
 	f.Signing = signing
 	return h.vault.Found(ctx, f)
+}
+
+// discard closes a house in which nothing was founded, and takes back what
+// openHouse made of it.
+func (h *house) discard(ctx context.Context) {
+	dir := h.dir
+	h.dir = nil
+	_ = h.Close()
+	h.made.takeBack(context.WithoutCancel(ctx), dir)
+	if dir != nil {
+		_ = dir.Close()
+	}
 }
 
 // Close closes what is open, in reverse order. The first error is the one that
@@ -183,6 +198,9 @@ func slotsError(dir string, err error) error {
 			Hint: "nothing was changed; without its slot file a vault stays closed, so put the file back from where it was moved", Err: err}
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EFBIG), errors.Is(err, unix.EDQUOT):
 		return &vault.Error{Kind: vault.Unavailable, Code: "disk", Msg: "the disk is full; nothing was saved", Hint: "free some space and try again", Err: err}
+	case errors.Is(err, unix.EIO):
+		return &vault.Error{Kind: vault.Unavailable, Code: "disk", Msg: fmt.Sprintf("the disk of the slot file in %q cannot be read or written; nothing was saved", dir),
+			Hint: "the disk may be failing: look at it before you try again", Err: err}
 	}
 	return &vault.Error{Kind: vault.Invalid, Code: "slots", Msg: fmt.Sprintf("the slot file in %q cannot be used: %v", dir, err), Err: err}
 }

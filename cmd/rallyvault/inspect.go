@@ -147,12 +147,22 @@ func checkJournal(c Config, db int64) error {
 // happened to them.
 func placed(c Config, wal int64, err error) error {
 	var e *vault.Error
-	if !errors.As(err, &e) || e.Kind != vault.Untrusted {
+	if !errors.As(err, &e) {
 		return err
 	}
-	path := filepath.Join(c.Data, sqlite.FileName)
+	path, slotFile := filepath.Join(c.Data, sqlite.FileName), filepath.Join(c.locks(), slots.Name)
 	told := *e
 	told.Err = err
+	switch {
+	case e.Code == "slots-damaged":
+		told.Msg = fmt.Sprintf("%s (slot file %q)", e.Msg, slotFile)
+		return &told
+	case e.Code == "slots-foreign":
+		told.Msg = fmt.Sprintf("%s (slot file %q, database %q)", e.Msg, slotFile, path)
+		return &told
+	case e.Kind != vault.Untrusted:
+		return err
+	}
 	told.Msg = fmt.Sprintf("%s (database %q)", e.Msg, path)
 	if e.Code == "audit-trail" && wal == 0 {
 		told.Hint = fmt.Sprintf("put the newest copy of the database back, and with it %q: a service that was killed leaves its last entries there, and it is missing", path+"-wal") + hintUnchanged

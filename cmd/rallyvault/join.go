@@ -15,10 +15,20 @@ import (
 func (p *program) joinCmd() *cobra.Command {
 	var file string
 	return p.command(verb{
-		use: "join CODE [--passphrase-file F]", short: "use an invitation: set your passphrase and sign in; CODE is better @FILE or -", min: 1, max: 1,
+		use: "join CODE [--passphrase-file F]", short: "use an invitation: set your passphrase and sign in; CODE is better @FILE or -, or left out on a terminal", max: 1,
 		flags: func(f *pflag.FlagSet) { passphraseFlag(f, &file) },
 		files: []string{"passphrase-file"},
-		run: func(ctx context.Context, _ *cobra.Command, args []string) error {
+		run: func(ctx context.Context, c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				if p.terminal() == nil {
+					return usageHint("usage: "+c.UseLine(), "the invitation code is missing: join CODE")
+				}
+				code, err := p.resolve(ctx, "-", argumentName(c.Use, 0))
+				if err != nil {
+					return err
+				}
+				args = []string{code}
+			}
 			return p.join(ctx, args[0], file)
 		},
 	})

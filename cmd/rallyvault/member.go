@@ -53,7 +53,7 @@ func (p *program) sayInvitation(i *client.Invitation) {
 	p.note("give the code to that person alone, by a channel that nobody else reads; it works once, until %s", timeText(i.Expires))
 	p.say(*i, func(w io.Writer) {
 		fmt.Fprintf(w, "code %s\n", i.Code)
-		fmt.Fprintln(w, "they run: rallyvault join -, paste the code, and choose a passphrase")
+		fmt.Fprintln(w, "they run: rallyvault join, type or paste the code, and choose a passphrase")
 	})
 }
 

@@ -54,7 +54,7 @@ func (p *program) passphraseCmd() *cobra.Command {
 // passphraseFor is passphrase with a word before the prompt, where one command
 // asks for two.
 func (p *program) passphraseFor(ctx context.Context, what, file string, setting bool) (crypto.Secret, error) {
-	if in, ok := p.stdin.(io.Writer); ok && file == "" && isTerminal(in) {
+	if (file == "" || file == "-") && p.terminal() != nil {
 		p.note("%s", what)
 	}
 	return p.passphrase(ctx, file, setting)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -103,6 +105,9 @@ func (p *program) readShares(ctx context.Context, files []string) (given []share
 }
 
 func (p *program) readStdinShare(ctx context.Context) (shares.Share, error) {
+	if tty := p.terminal(); tty != nil {
+		return p.typedShare(ctx, tty)
+	}
 	r, err := p.takeStdin(ctx)
 	if err != nil {
 		return shares.Share{}, err
@@ -113,6 +118,36 @@ func (p *program) readStdinShare(ctx context.Context) (shares.Share, error) {
 	}
 	return s, nil
 }
+
+// typedShare has a share typed or pasted on a terminal, line by line without
+// echo, until its last line has come. More lines than any sheet has are no share.
+func (p *program) typedShare(ctx context.Context, tty *os.File) (shares.Share, error) {
+	text := make([]byte, 0, maxTyped*maxPassphrase) // does not grow: growing would leave copies
+	defer func() { clear(text[:cap(text)]) }()
+	for n := 1; n <= maxTyped; n++ {
+		line, err := p.prompt(ctx, tty, fmt.Sprintf("share, line %d (the last one says END): ", n))
+		if err != nil {
+			return shares.Share{}, err
+		}
+		if line.Len() >= maxPassphrase {
+			line.Wipe()
+			return shares.Share{}, usage("the share on the terminal has a line that no sheet has")
+		}
+		text = append(append(text, line.Bytes()...), '\n')
+		last := lastOfShare.Match(line.Bytes())
+		line.Wipe()
+		if last {
+			break
+		}
+	}
+	return p.readShare(bytes.NewReader(text), "the lines that were typed")
+}
+
+// maxTyped is how many lines of a share are asked for: a sheet has eight, and
+// blank ones and other text around them.
+const maxTyped = 64
+
+var lastOfShare = regexp.MustCompile(`(?i)^[\s-]*END[\s-]`)
 
 func (p *program) readShareFile(name string) (shares.Share, error) {
 	f, err := os.Open(name)
@@ -154,9 +189,12 @@ func (p *program) recover(ctx context.Context, cfg Config, files []string, given
 		return err
 	}
 	p.note("the passphrase of before opens nothing any more, in no copy of the database")
-	if r.Missing > 0 {
-		p.warn("%s not brought back: the shares do not cover it yet, since no steward of it has signed in since they were made",
-			counted(r.Missing, "list was", "lists were"))
+	if n := r.Missing - r.Damaged; n > 0 {
+		p.warn("%s not brought back: the shares do not reach what no steward has signed in for since they were made", counted(n, "list was", "lists were"))
+	}
+	if r.Damaged > 0 {
+		p.warn("%s not brought back: the key is damaged, or the manifest, which says whose list it is", counted(r.Damaged, "list was", "lists were"))
+		p.hint("put the database of before the damage back and recover once more, or destroy them")
 	}
 	p.unusedShares(files, r.Unused)
 	p.say(struct {
@@ -193,11 +231,19 @@ func (p *program) rehearse(ctx context.Context, cfg Config, files []string, give
 		Set      int64         `json:"set"`
 		Lists    int           `json:"lists"`
 		Pending  int           `json:"pending"`
+		Damaged  int           `json:"damaged"`
 		Unused   []unusedShare `json:"unused"`
-	}{"rehearsed", true, r.Vault, r.Scheme, r.Set, r.Lists, r.Pending, unusedJSON(r.Unused)}, func(w io.Writer) {
+	}{"rehearsed", r.Damaged == 0, r.Vault, r.Scheme, r.Set, r.Lists, r.Pending, r.Damaged, unusedJSON(r.Unused)}, func(w io.Writer) {
 		fmt.Fprintf(w, "these shares open the vault and %s; nothing was changed\n", counted(r.Lists, "list", "lists"))
 	})
-	return nil
+	if r.Damaged == 0 {
+		return nil
+	}
+	// What does open is an answer all the same, and the one JSON value.
+	p.begun = true
+	return errors.Join(p.flush(), &vault.Error{Kind: vault.CannotOpen, Code: "damaged",
+		Msg:  counted(r.Damaged, "list is", "lists are") + " damaged and would not come back",
+		Hint: "the lines above name what; put the database of before the damage back, or destroy what is damaged"})
 }
 
 // rehearse locks the data directory, so that no server changes the files

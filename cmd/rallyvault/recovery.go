@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/shares"
 	"github.com/rallyvault/rallyvault/vault"
 )
@@ -40,14 +41,15 @@ func recoveryText(w io.Writer, r *client.Recovery) {
 
 func (p *program) recoveryRenewCmd() *cobra.Command {
 	cfg := newConfig(p.getenv)
-	var scheme, out, form string
+	var scheme, out, form, file string
 	return p.command(verb{
-		use: "renew --recovery k/n --recovery-out DIR [--recovery-format text|page]", short: "make new recovery shares; the ones of before open nothing any more",
+		use: "renew --recovery k/n --recovery-out DIR [--recovery-format text|page] [--passphrase-file F]", short: "make new recovery shares; the ones of before open nothing any more",
 		flags: func(fs *pflag.FlagSet) {
 			fs.StringVar(&scheme, "recovery", "", "how many of how many shares bring the lists back, such as 2/3")
 			sheetFlags(fs, &out, &form)
+			passphraseFlag(fs, &file)
 		},
-		files: []string{"recovery-out"},
+		files: []string{"recovery-out", "passphrase-file"},
 		run: func(ctx context.Context, c *cobra.Command, args []string) error {
 			if scheme == "" {
 				return usage("say how many of how many shares are needed: --recovery 2/3")
@@ -59,7 +61,12 @@ func (p *program) recoveryRenewCmd() *cobra.Command {
 				return err
 			}
 			return p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, _ []string) error {
-				return p.recoveryRenew(ctx, l, scheme, sheets)
+				pass, err := p.passphrase(ctx, file, false)
+				if err != nil {
+					return err
+				}
+				defer pass.Wipe()
+				return p.recoveryRenew(ctx, l, pass, scheme, sheets)
 			})(ctx, c, args)
 		},
 	})
@@ -68,8 +75,8 @@ func (p *program) recoveryRenewCmd() *cobra.Command {
 // recoveryRenew has the new shares on the disk before they take effect: a power
 // cut between the two leaves shares that open nothing beside old ones that do,
 // never the reverse.
-func (p *program) recoveryRenew(ctx context.Context, l *link, scheme string, sheets *sheetDir) error {
-	d, err := l.DraftRecovery(ctx, scheme)
+func (p *program) recoveryRenew(ctx context.Context, l *link, pass crypto.Secret, scheme string, sheets *sheetDir) error {
+	d, err := l.DraftRecovery(ctx, pass, scheme)
 	if err != nil {
 		return err
 	}
@@ -140,6 +147,13 @@ func keepRecovery(ctx context.Context, l *link, draft string, set int64) (*clien
 		return now, nil
 	}
 	return nil, err
+}
+
+// outcomeUnknown reports whether an error leaves it open whether what was asked
+// for has taken effect.
+func outcomeUnknown(err error) bool {
+	var e *vault.Error
+	return errors.As(err, &e) && e.Code == "unknown-outcome"
 }
 
 // askAgain is how long a command that was interrupted waits to learn what has

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,7 +80,7 @@ func TestRenewOnABadLine(t *testing.T) {
 		c.answer.Store(tt.answer)
 		c.after.Store(tt.after)
 		dir := m.path("shares " + tt.name)
-		code, stdout, stderr := m.run("", "recovery", "renew", "--recovery", "2/3", "--recovery-out", dir)
+		code, stdout, stderr := m.run("", "recovery", "renew", "--recovery", "2/3", "--recovery-out", dir, "--passphrase-file", m.path("pass"))
 		c.request.Store(nil)
 		c.answer.Store(nil)
 		c.after.Store(nil)
@@ -164,7 +167,7 @@ func TestSharesAndCodesLeaveNoTrace(t *testing.T) {
 	guest("code")
 	marks["second code"] = code(must("reset", "member", "reset", "@"+secret("guest"), "--json"))
 	guest("second code")
-	said["stdout of renew"] = must("renew", "recovery", "renew", "--recovery", "2/3", "--recovery-out", m.path("sheets2"))
+	said["stdout of renew"] = must("renew", "recovery", "renew", "--recovery", "2/3", "--recovery-out", m.path("sheets2"), "--passphrase-file", secret("next passphrase"))
 	if got := srv.stop(); got != 0 {
 		t.Errorf("the server ended with exit %d", got)
 	}
@@ -196,4 +199,48 @@ func TestSharesAndCodesLeaveNoTrace(t *testing.T) {
 	for _, hit := range searchSeized(t, said, []string{m.data(), m.path("home"), m.path("tmp"), m.path("state"), m.path("run")}, marks) {
 		t.Error(hit)
 	}
+}
+
+// TestRehearsalNamesDamage: a rehearsal that would leave lists behind ends with
+// 7, and tells scripts how many in the answer that it gives otherwise.
+func TestRehearsalNamesDamage(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.must("", "setup", "--organisation", "G", "--handle", "heron", "--passphrase-file", m.path("pass"), "--recovery", "2/3", "--recovery-out", m.path("shares"), "--data", m.data())
+	srv := m.serve()
+	m.login()
+	for _, title := range []string{"A", "B", "C"} {
+		m.must("", "list", "create", title, "--purpose", "P", "--fields", "name,email")
+	}
+	srv.stop()
+	rehearse := []string{"recover", "--data", m.data(), "--rehearse", "--json", "--share", m.path("shares", "share-1-of-3.txt"), "--share", m.path("shares", "share-2-of-3.txt")}
+	type answer struct {
+		Status         string
+		OK             bool
+		Lists, Damaged int
+	}
+	look := func(exit int, want answer) {
+		t.Helper()
+		code, stdout, stderr := m.run("", rehearse...)
+		var got answer
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != exit || got != want {
+			t.Errorf("got exit %d, %+v, %v, want %d, %+v", code, got, err, exit, want)
+		}
+		if said := strings.Contains(stderr, "rallyvault: 2 lists are damaged"); said != (exit == 7) {
+			t.Errorf("got %s", stderr)
+		}
+	}
+	look(0, answer{"rehearsed", true, 3, 0})
+	db, err := sql.Open("sqlite", filepath.Join(m.data(), "vault.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`UPDATE blob SET data = zeroblob(length(data)) WHERE name = 'wrap/1/L/recovery-1' AND object IN
+		(SELECT object FROM blob WHERE name = 'wrap/1/L/recovery-1' LIMIT 2)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	look(7, answer{"rehearsed", false, 1, 2})
 }

@@ -383,6 +383,7 @@ func (p *program) logout(ctx context.Context, _ *cobra.Command, _ []string) erro
 	}
 	checked := m.check(ctx, c, "")
 	ended := c.SignOut(ctx)
+	var unrecorded *vault.Error
 	if err := p.dropSession(ctx, s); err != nil {
 		return err
 	}
@@ -391,6 +392,8 @@ func (p *program) logout(ctx context.Context, _ *cobra.Command, _ []string) erro
 		return checked
 	case vault.KindOf(ended) == vault.Unauthenticated:
 		p.note("the session had ended already")
+	case errors.As(ended, &unrecorded) && unrecorded.Code == "end-not-recorded":
+		return ended
 	case ended != nil:
 		p.note("the session file is removed; the server does not know, and ends the session at %s", timeText(s.Expires))
 		return ended

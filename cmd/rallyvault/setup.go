@@ -52,12 +52,9 @@ func (p *program) setupCmd() *cobra.Command {
 				}
 				f.KeepShares = sheets.write
 			}
-			if f.Silence == "" {
+			said := f.Silence != ""
+			if !said {
 				f.Silence = "off"
-				p.note("silence: off, so the vault stays until somebody ends it")
-			}
-			if f.Silence != "off" {
-				p.note("silence: %s is recorded; this version does not end a silent vault by itself yet", f.Silence)
 			}
 			pass, err := p.passphrase(ctx, file, true)
 			if err != nil {
@@ -66,13 +63,23 @@ func (p *program) setupCmd() *cobra.Command {
 			defer pass.Wipe()
 			f.Passphrase = pass
 			hardenService()
-			return p.setup(ctx, cfg, f, sheets)
+			if err := p.setup(ctx, cfg, f, sheets); err != nil {
+				return err
+			}
+			switch {
+			case !said:
+				p.note("silence: off, so the vault stays until somebody ends it")
+			case f.Silence != "off":
+				p.note("silence: %s is recorded; this version does not end a silent vault by itself yet", f.Silence)
+			}
+			return nil
 		},
 	})
 }
 
 // setup founds the vault. The shares are on the disk before it exists, and are
-// taken back if it does not come to be: sheets is nil where there are none.
+// taken back if it is certain that it did not come to be: sheets is nil where
+// there are none.
 func (p *program) setup(ctx context.Context, cfg Config, f vault.Founding, sheets *sheetDir) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -85,12 +92,22 @@ func (p *program) setup(ctx context.Context, cfg Config, f vault.Founding, sheet
 		return err
 	}
 	defer func() {
-		if cerr := h.Close(); err == nil {
-			err = cerr
+		if err != nil && !outcomeUnknown(err) {
+			h.discard(ctx)
+			return
+		}
+		// What was founded is on the disk already; only the time is noted last.
+		if cerr := h.Close(); err == nil && cerr != nil {
+			p.warn("the vault is set up, but its disk is failing: %v", cerr)
 		}
 	}()
 	if err := h.found(ctx, f); err != nil {
-		if sheets != nil {
+		switch {
+		case sheets == nil:
+		case outcomeUnknown(err):
+			p.warn("whether the vault was set up is not known; its recovery shares are in %q", sheets.path)
+			p.hint("keep the files and start rallyvault serve: if it says that no vault is set up, delete them and set it up again")
+		default:
 			err = errors.Join(err, sheets.remove())
 		}
 		return err

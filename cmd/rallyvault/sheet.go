@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,9 @@ import (
 	"github.com/rallyvault/rallyvault/api/web"
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/shares"
+	"github.com/rallyvault/rallyvault/crypto/slots"
 	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/sqlite"
 )
 
 // maxSheet bounds a file that a share is read from, in bytes: a sheet with a
@@ -37,8 +40,13 @@ type sheetDir struct {
 	form    string // sheetText or sheetPage
 	needed  int
 	of      int
-	made    bool     // the directory itself is ours
+	made    []string // directories that are ours, the outermost first
 	written []string // names of files
+
+	sync func(dir string) error // syncDir but in tests
+
+	open   bool        // it was there, empty, and open to others: write closes it to them
+	before fs.FileMode // what its permissions were; 0 if write has not changed them
 }
 
 // newSheetDir refuses a directory that the sheets of a scheme must not or cannot
@@ -65,7 +73,15 @@ func newSheetDir(dir, form, scheme string, avoid ...string) (*sheetDir, error) {
 			return nil, fileError(a, err)
 		}
 		if rel, err := filepath.Rel(other, real); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-			return nil, usageHint("whoever takes the vault must not have the shares with it", "--recovery-out lies inside a directory of the vault")
+			return nil, besideVault()
+		}
+	}
+	for at := real; ; at = filepath.Dir(at) {
+		if holdsVault(at) {
+			return nil, besideVault()
+		}
+		if at == filepath.Dir(at) {
+			break
 		}
 	}
 	entries, err := os.ReadDir(real)
@@ -78,7 +94,45 @@ func newSheetDir(dir, form, scheme string, avoid ...string) (*sheetDir, error) {
 				Hint: "name another one: sheets of two sets must not lie together"}
 		}
 	}
-	return &sheetDir{path: real, form: form, needed: needed, of: of}, nil
+	open, err := openToOthers(dir, real)
+	if err != nil {
+		return nil, err
+	}
+	return &sheetDir{path: real, form: form, needed: needed, of: of, open: open && len(entries) == 0, sync: syncDir}, nil
+}
+
+// openToOthers reports whether others can look into a directory, real, that is
+// there. It refuses one that cannot be closed to them, as it is somebody else's,
+// or must not be, as it is there for all: /tmp and /dev/shm have the sticky bit.
+func openToOthers(dir, real string) (bool, error) {
+	var st unix.Stat_t
+	err := unix.Stat(real, &st)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return false, nil
+	case err != nil:
+		return false, fileError(dir, err)
+	case st.Mode&0o077 == 0:
+		return false, nil
+	case int(st.Uid) != os.Geteuid(), st.Mode&unix.S_ISVTX != 0:
+		return false, usageHint("name a new directory below it", "the directory %q is not yours alone", dir)
+	}
+	return true, nil
+}
+
+func besideVault() error {
+	return usageHint("whoever takes the vault must not have the shares with it", "--recovery-out lies inside a directory of the vault")
+}
+
+// holdsVault reports whether a directory is that of a vault, be it another than
+// the one at hand.
+func holdsVault(dir string) bool {
+	for _, name := range []string{slots.Name, sqlite.FileName} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // realPath is path without symbolic links, as far as it exists.
@@ -114,19 +168,14 @@ func (d *sheetDir) write(set []shares.Share) (err error) {
 	if len(set) != d.of {
 		return fmt.Errorf("got %d shares, want %d", len(set), d.of)
 	}
-	switch err := os.Mkdir(d.path, 0o700); {
-	case err == nil:
-		d.made = true
-		if err := os.Chmod(d.path, 0o700); err != nil { // the umask may have taken too much
-			return d.cannot(err)
-		}
-	case errors.Is(err, fs.ErrNotExist):
-		if err := os.MkdirAll(d.path, 0o700); err != nil {
-			return d.cannot(err)
-		}
-		d.made = true
-	case !errors.Is(err, fs.ErrExist):
+	if err := d.makeAll(d.path); err != nil {
 		return d.cannot(err)
+	}
+	if d.open {
+		// A stick may know no permissions; adviseSheets looks at what came of it.
+		if fi, err := os.Stat(d.path); err == nil && os.Chmod(d.path, 0o700) == nil {
+			d.before = fi.Mode().Perm()
+		}
 	}
 	pages := web.New(web.Config{})
 	for _, s := range set {
@@ -145,13 +194,35 @@ func (d *sheetDir) write(set []shares.Share) (err error) {
 			return d.cannot(err)
 		}
 	}
-	if err := syncDir(d.path); err != nil {
+	if err := d.sync(d.path); err != nil {
 		return d.cannot(err)
 	}
-	if d.made {
-		return d.cannot(syncDir(filepath.Dir(d.path)))
+	// The name of a new directory is on the disk once its parent is.
+	for _, dir := range slices.Backward(d.made) {
+		if err := d.sync(filepath.Dir(dir)); err != nil {
+			return d.cannot(err)
+		}
 	}
 	return nil
+}
+
+// makeAll makes a directory and those above it that are missing.
+func (d *sheetDir) makeAll(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		if err := d.makeAll(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.made = append(d.made, dir)
+	return os.Chmod(dir, 0o700) // the umask may have taken too much
 }
 
 func (d *sheetDir) writeSheet(name string, sheet crypto.Secret) error {
@@ -194,11 +265,20 @@ func (d *sheetDir) remove() error {
 		}
 	}
 	d.written = nil
-	if d.made {
-		_ = os.Remove(d.path) // only if it is empty
-	} else if first == nil {
-		first = syncDir(d.path)
+	if d.before != 0 {
+		_ = os.Chmod(d.path, d.before)
+		d.before = 0
 	}
+	if len(d.made) == 0 {
+		if first == nil {
+			first = syncDir(d.path)
+		}
+		return first
+	}
+	for _, dir := range slices.Backward(d.made) {
+		_ = os.Remove(dir) // only if it is empty
+	}
+	d.made = nil
 	return first
 }
 
@@ -225,7 +305,12 @@ func (p *program) adviseSheets(d *sheetDir, data string) {
 		give += fmt.Sprintf(" --share %q", filepath.Join(d.path, name))
 	}
 	p.note("rehearse now, while no server runs: rallyvault recover --rehearse --data %s%s", data, give)
-	if fi, err := os.Stat(d.path); err == nil && fi.Mode().Perm()&0o077 != 0 {
+	fi, err := os.Stat(d.path)
+	switch {
+	case err != nil:
+	case fi.Mode().Perm()&0o077 == 0 && d.before != 0:
+		p.note("%q was open to other users of this machine, and is yours alone now", d.path)
+	case fi.Mode().Perm()&0o077 != 0:
 		p.warn("other users of this machine can see what is in %q", d.path)
 		p.hint(fmt.Sprintf("chmod 700 %q", d.path))
 	}

@@ -3,7 +3,8 @@ package main
 // What goes where: stdout carries the answer and nothing else, and only after
 // success; stderr carries talk, warnings, hints and, on a terminal, prompts
 // and progress. A passphrase comes from a terminal without echo, from a file
-// or from stdin, and never from a flag. Nothing typed is ever written back.
+// or from stdin, and never from a flag. Nothing typed is ever written back: on a
+// terminal - asks for a line without echo, whatever it is written for.
 
 import (
 	"bufio"
@@ -61,10 +62,10 @@ func (p *program) passphrase(ctx context.Context, file string, setting bool) (cr
 }
 
 func (p *program) readPassphrase(ctx context.Context, file string, setting bool) (crypto.Secret, error) {
-	switch file {
-	case "":
+	switch {
+	case file == "", file == "-" && p.terminal() != nil:
 		return p.promptPassphrase(ctx, setting)
-	case "-":
+	case file == "-":
 		r, err := p.takeStdin(ctx)
 		if err != nil {
 			return crypto.Secret{}, err
@@ -106,9 +107,18 @@ func firstLine(r io.Reader) (crypto.Secret, error) {
 	return crypto.NewSecret(line), nil
 }
 
-func (p *program) promptPassphrase(ctx context.Context, setting bool) (crypto.Secret, error) {
+// terminal returns stdin if somebody can be asked there, else nil.
+func (p *program) terminal() *os.File {
 	tty, ok := p.stdin.(*os.File)
 	if !ok || p.stdinTaken || !term.IsTerminal(int(tty.Fd())) {
+		return nil
+	}
+	return tty
+}
+
+func (p *program) promptPassphrase(ctx context.Context, setting bool) (crypto.Secret, error) {
+	tty := p.terminal()
+	if tty == nil {
 		return crypto.Secret{}, usage("no passphrase: give --passphrase-file F, or run this on a terminal")
 	}
 	pass, err := p.prompt(ctx, tty, "passphrase: ")
@@ -149,7 +159,7 @@ func (p *program) prompt(ctx context.Context, tty *os.File, text string) (crypto
 	case got := <-done:
 		fmt.Fprintln(p.stderr)
 		if errors.Is(got.err, io.EOF) {
-			return crypto.Secret{}, usage("no passphrase was typed")
+			return crypto.Secret{}, usage("nothing was typed")
 		}
 		return crypto.NewSecret(got.line), got.err
 	case <-ctx.Done():

@@ -167,3 +167,105 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("progress without a terminal: %q", stderr)
 	}
 }
+
+// TestTypedValues: on a terminal - asks for a line without echo, by the name of
+// what it stands for, and leaves the terminal for what is asked next.
+func TestTypedValues(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.setup()
+	m.serve()
+	m.login()
+	hidden := func(ty *typist, typed ...string) {
+		t.Helper()
+		for _, s := range typed {
+			if strings.Contains(ty.screen.String(), s) {
+				t.Errorf("%q was typed and is on the screen: %q", s, ty.screen)
+			}
+		}
+	}
+	const theirs = "teapot harbour quill fourteen"
+	invite := func(handle string) string {
+		var i struct{ Code string }
+		m.mustJSON(&i, "", "member", "invite", handle)
+		return i.Code
+	}
+	own := m.env
+	for handle, args := range map[string][]string{
+		"crane": {"join", "-"}, "egret": {"join"}, "ibis": {"join", "-", "--passphrase-file", "-"},
+	} {
+		code := invite(handle)
+		m.env = append(own[:len(own):len(own)], "RALLYVAULT_SESSION="+m.path("run", handle))
+		ty, out := m.sit(args...)
+		ty.when("code: ", code+"\n")
+		ty.when("passphrase: ", theirs+"\n")
+		ty.when("the same once more: ", theirs+"\n")
+		if got := ty.exit(); got != 0 || !strings.Contains(out.String(), handle) {
+			t.Errorf("%q: got exit %d, stdout %q, screen %q", args, got, out, ty.screen)
+		}
+		hidden(ty, code, "teapot")
+		m.env = own
+	}
+	if code, stdout, stderr := m.run("", "join"); code != 2 || stdout != "" || !strings.Contains(stderr, "code is missing") {
+		t.Errorf("join without a code and a terminal: got exit %d, %q, %q", code, stdout, stderr)
+	}
+
+	ty, _ := m.sit("passphrase", "--passphrase-file", "-", "--new-passphrase-file", "-")
+	ty.when("present passphrase\r\npassphrase: ", testPassphrase+"\n")
+	ty.when("new passphrase\r\npassphrase: ", theirs+"\n")
+	ty.when("the same once more: ", theirs+"\n")
+	if got := ty.exit(); got != 0 {
+		t.Errorf("passphrase: got exit %d, screen %q", got, ty.screen)
+	}
+	hidden(ty, "granite", "teapot")
+
+	m.must("", "list", "create", "T", "--purpose", "P", "--fields", "name,email,phone")
+	ty, out := m.sit("contact", "add", "T", "--name", "-", "--email", "-")
+	ty.when("email: ", "quetzal@example.org\n")
+	ty.when("name: ", "Ana Quetzal\n")
+	if got := ty.exit(); got != 0 || out.String() == "" {
+		t.Errorf("contact add: got exit %d, screen %q", got, ty.screen)
+	}
+	hidden(ty, "uetzal")
+	ty, out = m.sit("contact", "find", "-", "--json")
+	ty.when("query: ", "quetzal@example.org\n")
+	if got := ty.exit(); got != 0 || !strings.Contains(out.String(), "Ana Quetzal") {
+		t.Errorf("contact find: got exit %d, stdout %q, screen %q", got, out, ty.screen)
+	}
+	hidden(ty, "uetzal")
+	ty, _ = m.sit("contact", "find", "-")
+	ty.when("query: ", "\x03")
+	if got := ty.exit(); got != 130 {
+		t.Errorf("interrupted: got exit %d, screen %q", got, ty.screen)
+	}
+	if !ty.echoes() {
+		t.Error("the terminal was left without echo")
+	}
+}
+
+// TestTypedShare: a share may be typed at a terminal, and is not seen there.
+func TestTypedShare(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.must("", "setup", "--organisation", "G", "--handle", "heron", "--passphrase-file", m.path("pass"), "--recovery", "2/3",
+		"--recovery-out", m.path("sheets"), "--data", m.data())
+	b, err := os.ReadFile(m.path("sheets", "share-1-of-3.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key, _ := strings.Cut(string(b), "-----BEGIN")
+	key, _, _ = strings.Cut(key, "-----END")
+	ty, out := m.sit("recover", "--rehearse", "--data", m.data(), "--share", "-", "--share", m.path("sheets", "share-3-of-3.txt"))
+	lines := strings.Split(strings.ToLower("-----BEGIN"+key+"-----END RALLYVAULT SHARE-----"), "\n")
+	for i, line := range lines {
+		ty.when(fmt.Sprintf("share, line %d (the last one says END): ", i+1), strings.TrimSuffix(line, "\r")+"\n")
+	}
+	if got := ty.exit(); got != 0 || !strings.Contains(out.String(), "nothing was changed") {
+		t.Errorf("got exit %d, stdout %q, screen %q", got, out, ty.screen)
+	}
+	for _, word := range strings.Fields(strings.ToLower(lines[len(lines)-2])) {
+		if len(word) == 4 && strings.Contains(strings.ToLower(ty.screen.String()), word) {
+			t.Errorf("what was typed is on the screen: %q", ty.screen)
+		}
+	}
+}

@@ -74,5 +74,5 @@ func freeIn(dir string) func() int64 {
 
 func errFull(err error) *vault.Error {
 	return &vault.Error{Kind: vault.Unavailable, Op: "sqlite", Code: "disk", RetryAfter: 30 * time.Second, Err: err,
-		Msg: "the disk is full or cannot be written; nothing was saved", Hint: "free some space and try again; reading goes on"}
+		Msg: "the disk is full or cannot be written; nothing was saved", Hint: "free some space and try again"}
 }
