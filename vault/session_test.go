@@ -161,7 +161,7 @@ func TestStopEndsSessions(t *testing.T) {
 func TestGuessing(t *testing.T) {
 	t.Parallel() // it waits
 	h := vaulttest.New(t)
-	for _, handle := range []string{vaulttest.Handle, "nobody"} {
+	for _, handle := range []string{"nobody", vaulttest.Handle} {
 		start := time.Now()
 		for n := range 3 {
 			_, err := h.Vault.SignIn(t.Context(), handle, crypto.NewSecret([]byte("wrong horse battery staple")))
@@ -180,7 +180,7 @@ func TestGuessing(t *testing.T) {
 	// The right passphrase waits its turn too, and is forgiven then.
 	start := time.Now()
 	signIn(t, h)
-	if d := time.Since(start); d < 200*time.Millisecond {
+	if d := time.Since(start); d < 900*time.Millisecond { // a second from the third, which ended just now
 		t.Errorf("the right one behind three wrong ones took %v", d)
 	}
 	start = time.Now()

@@ -64,6 +64,7 @@ func (e *ExposedError) Unwrap() error { return ErrExposed }
 type File struct {
 	disk   Disk
 	caveat string
+	fixed  bool  // opened by OpenReadOnly
 	unit   int64 // slots at birth and by which the file grows: birthSlots but in tests
 
 	write   sync.Mutex // held by whoever changes the file, flush included; guards:
@@ -281,8 +282,12 @@ func (f *File) flush() error {
 	return nil
 }
 
-// begin takes the right to change the file; the caller unlocks f.write.
+// begin takes the right to change the file; the caller unlocks f.write. A file
+// that is open for reading only keeps what is known of it in memory too.
 func (f *File) begin() error {
+	if f.fixed {
+		return ErrReadOnly
+	}
 	f.write.Lock()
 	if f.isClosed() {
 		f.write.Unlock()
@@ -306,12 +311,13 @@ func (f *File) Caveat() string { return f.caveat }
 // Close gives the file up. Volatile locks are gone with it. A second Close does
 // nothing.
 func (f *File) Close() error {
-	if f.begin() != nil {
-		return nil
-	}
+	f.write.Lock()
 	defer f.write.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed {
+		return nil
+	}
 	f.closed = true
 	f.forget()
 	clear(f.volatile)

@@ -33,6 +33,7 @@ func OpenReadOnly(dir string) (*File, error) {
 		return nil, err
 	}
 	f := newFile(readOnlyDisk{osDisk{file}}, birthSlots)
+	f.fixed = true
 	if err := f.look(); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("%s: %w", file.Name(), err)

@@ -59,15 +59,23 @@ func TestReadOnly(t *testing.T) {
 		if got := r.Damaged(); got != 0 && what != "torn" || got != 1 && what == "torn" {
 			t.Errorf("%s: got %d damaged", what, got)
 		}
-		for name, write := range map[string]func() error{
-			"Create": func() error { _, err := r.Create(slots.ID{}, 1, 9); return err },
-			"Clear":  func() error { return r.Clear(made[0].ID) },
-			"Note":   func() error { return r.Note(time.UnixMilli(2_000_000), 10, true) },
-			"Wipe":   r.Wipe,
+		for _, write := range []struct {
+			name string
+			call func() error
+		}{
+			{"Wipe", r.Wipe},
+			{"Clear", func() error { return r.Clear(made[0].ID) }},
+			{"ClearDamaged", r.ClearDamaged},
+			{"Create", func() error { _, err := r.Create(slots.ID{}, 1, 9); return err }},
+			{"Note", func() error { return r.Note(time.UnixMilli(2_000_000), 10, true) }},
+			{"SetClock", func() error { return r.SetClock(time.UnixMilli(2_000_000), 10) }},
 		} {
-			if err := write(); !errors.Is(err, slots.ErrReadOnly) {
-				t.Errorf("%s: %s: got %v, want ErrReadOnly", what, name, err)
+			if err := write.call(); !errors.Is(err, slots.ErrReadOnly) {
+				t.Errorf("%s: %s: got %v, want ErrReadOnly", what, write.name, err)
 			}
+		}
+		if l, ok := r.Lock(made[2].ID); !ok || l != made[2].Lock || !r.Founded() {
+			t.Errorf("%s: what was refused is forgotten in memory", what)
 		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
