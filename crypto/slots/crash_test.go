@@ -323,6 +323,36 @@ func TestLostFlush(t *testing.T) {
 	}
 }
 
+// TestShortNote has a note fail half written over one that waits for a flush,
+// twice: one of the two slots is whole whatever comes between, and what was noted
+// is there after the next flush that succeeds.
+func TestShortNote(t *testing.T) {
+	f, d := founded(t)
+	note := func(size int64, short int) {
+		t.Helper()
+		d.failWrite, d.short = 0, short
+		if short > 0 {
+			d.failWrite = 1
+		}
+		if err := f.Note(testTime, size, false); (err != nil) != (short > 0) {
+			t.Fatal(err)
+		}
+	}
+	for size := int64(10); size < 40; size += 10 {
+		note(size, 0)
+		note(size+1, 100)
+		if _, err := f.Create(ID{}, 1, size); err != nil {
+			t.Fatal(err)
+		}
+		note(size+2, 100)
+		for what, disk := range map[string]*memDisk{"killed": d.kill(), "cut off": {device: d.device, cache: bytes.Clone(d.device)}} {
+			if _, got := mustOpen(t, &memDisk{device: bytes.Clone(disk.device), cache: bytes.Clone(disk.cache)}).Seen(); got != size {
+				t.Fatalf("%s: got log size %d, want %d", what, got, size)
+			}
+		}
+	}
+}
+
 // TestSyncedNoteIsKept cuts the power while two notes wait that came after one
 // with sync: whichever of them is on the device, and torn, the first one counts.
 func TestSyncedNoteIsKept(t *testing.T) {

@@ -20,6 +20,7 @@ type memDisk struct {
 	queue  []change // written since the last flush
 
 	failWrite int // fail the nth write from now, 1 is the next; 0: none
+	short     int // bytes that a failing write leaves all the same
 	failSync  int // likewise for flushes; what waits is dropped, as Linux does
 	writes    int
 	syncs     int
@@ -48,7 +49,10 @@ func (d *memDisk) WriteAt(p []byte, off int64) (int, error) {
 	d.writes++
 	if d.failWrite > 0 {
 		if d.failWrite--; d.failWrite == 0 {
-			return 0, errWrite
+			n := min(d.short, len(p))
+			d.cache = put(d.cache, p[:n], off)
+			d.queue = append(d.queue, change{off, append([]byte(nil), p[:n]...)})
+			return n, errWrite
 		}
 	}
 	d.cache = put(d.cache, p, off)

@@ -72,7 +72,7 @@ type File struct {
 	free    []int64    // slots known to be blank, the lowest last
 	newest  int64      // the seen slot written last
 	durable int64      // the seen slot known to be on the device
-	lost    bool       // a flush failed: what newest holds may never get there
+	lost    bool       // a flush or a note failed: what was seen may never get there
 
 	mu       sync.RWMutex // never held over a write or a flush; guards:
 	closed   bool
@@ -156,8 +156,19 @@ func open(d Disk, unit int64) (*File, error) {
 // settle makes sure that what the file read like is on the device. An earlier
 // process may have been killed before a flush, or after one that failed: then the
 // system reads a slot as cleared, and takes it for written, whose lock the device
-// still has. So blank slots and the newest seen slot are written as they are.
+// still has. So blank slots, those that were cleared in part, whose ids may be
+// gone, and the newest seen slot are written as they are.
 func (f *File) settle() error {
+	var b block
+	defer b.wipe()
+	for index := range f.damaged {
+		if err := f.readSlot(index, &b); err != nil {
+			return err
+		}
+		if err := f.writeSlot(index, &b); err != nil {
+			return err
+		}
+	}
 	if f.founded {
 		if err := f.writeSlot(f.newest, f.seen.block(f.newest)); err != nil {
 			return err

@@ -225,12 +225,17 @@ func (f *File) note(sync bool, advance func(seen) seen) error {
 
 // writeSeen writes s, never over the slot that is known to be on the device: if
 // the power is cut while several notes wait to be written, that one is still whole.
+//
+// A write that fails may have left a part of s over the note that waited in that
+// slot. So no flush may take the slot for durable before it was written again, or
+// the next note would go over the only whole one.
 func (f *File) writeSeen(s seen) error {
 	index := int64(seenSlot)
 	if f.durable == index {
 		index++
 	}
 	if err := f.writeSlot(index, s.block(index)); err != nil {
+		f.newest, f.lost = f.durable, true
 		return err
 	}
 	f.newest = index

@@ -144,8 +144,9 @@ func (f *File) Lock(id ID) (agebox.Lock, bool) {
 // the device, with one flush. From the moment it is called Lock refuses them, also
 // if it fails. Unknown ids are passed over, so it may be called again at any time.
 //
-// What a power cut left of a lock is found by its id and overwritten too. Slots
-// that cannot be written do not keep the others from being cleared.
+// What a power cut or a failed write left of a lock is found by what is left of its
+// id and overwritten too. Slots that cannot be written do not keep the others from
+// being cleared.
 func (f *File) Clear(ids ...ID) error {
 	// Access ends now, not when the writer before us has flushed.
 	f.mu.Lock()
@@ -172,12 +173,29 @@ func (f *File) Clear(ids ...ID) error {
 		}
 	}
 	for index, left := range f.damaged {
-		if left[0] != (ID{}) && slices.Contains(ids, left[0]) || left[1] != (ID{}) && slices.Contains(ids, left[1]) {
+		if slices.ContainsFunc(ids, func(id ID) bool { return id != ID{} && leftOf(id, left) }) {
 			at[index] = ID{}
 		}
 	}
 	f.mu.RUnlock()
 	return f.zeroSlots(at)
+}
+
+// leftOf reports whether a damaged slot with these two ids may be what is left of
+// the lock id: one of them is whole, or both were overwritten with zeros at least in
+// part and are id's otherwise. A slot that has nothing left of either was being
+// made or cleared, and may be anybody's.
+func leftOf(id ID, left [2]ID) bool {
+	return left[0] == id || left[1] == id || partOf(id, left[0]) && partOf(id, left[1])
+}
+
+func partOf(id, left ID) bool {
+	for i, b := range left {
+		if b != 0 && b != id[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // zeroSlots overwrites these slots, flushes, and gives those that are blank now

@@ -136,6 +136,7 @@ func TestModel(t *testing.T) {
 			},
 			"fail": func(t *rapid.T) {
 				d.failWrite = rapid.IntRange(0, 4).Draw(t, "write")
+				d.short = rapid.IntRange(0, slotSize).Draw(t, "short")
 				d.failSync = rapid.IntRange(0, 2).Draw(t, "sync")
 			},
 			"kill": func(t *rapid.T) { reopen(d.kill()) },
