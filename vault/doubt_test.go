@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/sqlite"
+	"github.com/rallyvault/rallyvault/vault/sqlite/faultfs"
 	"github.com/rallyvault/rallyvault/vault/vaulttest"
 )
 
@@ -123,6 +125,49 @@ func TestDoubtfulChange(t *testing.T) {
 	}
 	cannotSignIn(t, h, "the passphrase of before", vaulttest.Handle, newer)
 	h.SignIn()
+}
+
+// TestLostChange: a change of the passphrase whose commit failed may be found by
+// the next process, if that is killed. Then what it made is still there; where it
+// was answered that nothing happened, nothing has.
+func TestLostChange(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		fails int // flushes of the log
+		code  string
+		now   []string // what the passphrase may be afterwards
+	}{
+		{"the disk recovers", 1, "disk", []string{vaulttest.Passphrase}},
+		{"the disk goes on failing", 100, "unknown-outcome", []string{vaulttest.Passphrase, newer}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := vaulttest.NewOnDisk(t)
+			s := h.SignIn()
+			id := h.List(s, "t")
+			h.Import(s, id, "name,email", "Ana Prueba,ana@example.org")
+			fails := tt.fails
+			h.Disk.Set(func(op faultfs.Op) error {
+				if op.Kind == faultfs.Sync && op.File == sqlite.FileName+"-wal" && fails > 0 {
+					fails--
+					return faultfs.ErrIO
+				}
+				return nil
+			})
+			_, err := s.ChangePassphrase(t.Context(), secret(vaulttest.Passphrase), secret(newer))
+			refused(t, "changing", err, vault.Unavailable, tt.code, "")
+			h.Crash(nil)
+			h.Disk.Set(nil)
+			h.Start()
+			if s = trySignIn(h, &tt.now); s == nil {
+				t.Fatalf("none of %v opens", tt.now)
+			}
+			if got := reads(t, s, []vault.ListID{id}); got != "ana@example.org" {
+				t.Errorf("got %q", got)
+			}
+			fit(t, h, s)
+		})
+	}
 }
 
 // TestDoubtfulFounding: a vault that was founded is not reported as if it were

@@ -78,4 +78,9 @@ type Tx interface {
 
 	// AppendLog stores what one group of acts adds to the audit trail.
 	AppendLog(audit.Batch) error
+
+	// Touch makes this a transaction that writes, though it changes nothing. A
+	// commit that failed may be found after a crash all the same, until one
+	// behind it is durable.
+	Touch() error
 }

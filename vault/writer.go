@@ -210,7 +210,11 @@ func (v *Vault) doKnown(ctx context.Context, apply func(*actTx) error) error {
 		v.log.Warn("a commit was answered with an error and kept all the same", "error", err)
 		return nil
 	case fateLost:
-		return err
+		// It is not in the database now; after a crash it may be, unless another
+		// commit took its place.
+		if v.do(context.WithoutCancel(ctx), func(t *actTx) error { return t.Touch() }) == nil {
+			return err
+		}
 	}
 	return &Error{Kind: Unavailable, Op: "vault.do", Code: codeUnknownOutcome, RetryAfter: 30 * time.Second, Err: err,
 		Msg: "the disk failed while this was being saved: whether it took effect is not known", Hint: "keep what was made for it, restart the service and look"}

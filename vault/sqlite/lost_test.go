@@ -78,6 +78,54 @@ func TestLostFlushThenKilled(t *testing.T) {
 	}
 }
 
+// TestTouch: a commit that failed is found by the next process, unless a touch
+// was committed behind it.
+func TestTouch(t *testing.T) {
+	for _, touched := range []bool{false, true} {
+		dir := t.TempDir()
+		d := faultfs.New(t, dir)
+		s, err := sqlite.Open(t.Context(), dir, sqlite.WithVFS(d.VFS()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		put := func(object string) error {
+			return s.Update(t.Context(), func(tx vault.Tx) error { return tx.PutStatement(object, []byte(object)) })
+		}
+		if err := put("before"); err != nil {
+			t.Fatal(err)
+		}
+		d.Set(func(op faultfs.Op) error {
+			if op.Kind == faultfs.Sync {
+				return faultfs.ErrIO
+			}
+			return nil
+		})
+		wantError(t, put("lost"), vault.Unavailable, "disk")
+		d.Set(nil)
+		if touched {
+			if err := s.Update(t.Context(), func(tx vault.Tx) error { return tx.Touch() }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.Die()
+		s.Close()
+		d.Restart(t, nil)
+		if s, err = sqlite.Open(t.Context(), dir, sqlite.WithVFS(d.VFS())); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]bool{}
+		if err := s.Statements(t.Context(), func(object string, _ []byte) error { got[object] = true; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if !got["before"] || got["lost"] == touched {
+			t.Errorf("touched %v: got %v", touched, got)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestReadOnlyWithHeaderOnly: a process was killed when it had written the header
 // of a new log and nothing else.
 func TestReadOnlyWithHeaderOnly(t *testing.T) {
