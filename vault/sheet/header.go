@@ -1,6 +1,8 @@
 package sheet
 
 import (
+	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -12,50 +14,69 @@ import (
 // A meaning is what a header says its column holds. The zero meaning is a header
 // that no table knows.
 type meaning struct {
-	kind    meaningKind
-	field   Field        // for aField
-	refused *refusedKind // for aRefused
+	kind         meaningKind
+	field        Field        // for aField; for perhaps, what the cells have to confirm
+	other        Field        // for perhaps, a second one, "" for none
+	familyFirst  bool         // of a name: the language writes the family name first
+	nameIsFamily bool         // of a given name: beside it, "name" is the family name
+	refused      *refusedKind // for aRefused
 }
 
 type meaningKind uint8
 
 const (
-	unknown     meaningKind = iota
-	aField                  // field
-	nameOrGiven             // Name, or GivenName beside a family name
-	consent                 // yes or no to being shared
-	noConsent               // yes means no
-	unneeded                // known, and no field is for it
-	aRefused                // a kind no list may hold
+	unknown       meaningKind = iota
+	aField                    // field
+	nameOrGiven               // Name, or GivenName beside a family name
+	nameOrFamily              // Name, or FamilyName beside a given name
+	perhaps                   // field or other, if the cells say so
+	areaCode                  // the first part of a phone number
+	postalAndCity             // a postal code and a city in one cell
+	consent                   // yes or no to being shared
+	noConsent                 // yes means no
+	unneeded                  // known, and no field is for it
+	aRefused                  // a kind no list may hold
 )
 
 // vocabulary is every language's words, each with the meaning of the header
 // that consists of it.
 type vocabulary struct {
 	headers            map[string]meaning
-	filler             map[string]bool
+	state, and         map[string]bool
+	filler             phrases[bool]
+	mail, others       phrases[bool]
 	consent, noConsent []string
 }
 
 var words = sync.OnceValue(func() *vocabulary {
-	v := &vocabulary{headers: make(map[string]meaning), filler: make(map[string]bool)}
-	for _, l := range languages {
-		for f, synonyms := range l.fields {
-			for _, s := range synonyms {
-				v.headers[s] = meaning{kind: aField, field: f}
+	v := &vocabulary{headers: make(map[string]meaning), state: make(map[string]bool), and: make(map[string]bool)}
+	for i := range languages {
+		l := &languages[i]
+		for m, headers := range l.meanings() {
+			for _, h := range headers {
+				// Where two languages mean different things by one word, the
+				// first has it; TestWordsMeanOneThing has the list.
+				if h = letters(h); v.headers[h].kind == unknown {
+					v.headers[h] = m
+				}
 			}
 		}
-		for _, s := range l.nameOrGiven {
-			v.headers[s] = meaning{kind: nameOrGiven}
+		for _, s := range l.state {
+			v.state[letters(s)] = true
 		}
-		for _, s := range l.unneeded {
-			v.headers[s] = meaning{kind: unneeded}
+		for _, s := range l.and {
+			v.and[letters(s)] = true
 		}
-		for _, s := range l.filler {
-			v.filler[s] = true
+		v.filler.add(true, l.filler)
+		v.mail.add(true, l.mail)
+		v.others.add(true, l.others)
+		v.others.add(true, possessives(l.others))
+		for _, s := range l.consent {
+			v.consent = append(v.consent, letters(s))
 		}
-		v.consent = append(v.consent, l.consent...)
-		v.noConsent = append(v.noConsent, l.noConsent...)
+		for _, s := range l.noConsent {
+			v.noConsent = append(v.noConsent, letters(s))
+		}
 	}
 	// The names of the catalogue are headers too: they are what our own
 	// exports write.
@@ -67,21 +88,71 @@ var words = sync.OnceValue(func() *vocabulary {
 	return v
 })
 
+// meanings yields what the headers of a language mean, in an order that is
+// always the same.
+func (l *language) meanings() iter.Seq2[meaning, []string] {
+	return func(yield func(meaning, []string) bool) {
+		for _, f := range catalogue {
+			m := meaning{kind: aField, field: f, familyFirst: l.familyFirst && f.named(), nameIsFamily: l.nameIsFamily && f == GivenName}
+			if !yield(m, numbered(l.fields[f])) || !yield(meaning{kind: perhaps, field: f}, numbered(l.perhaps[f])) {
+				return
+			}
+		}
+		_ = yield(meaning{kind: nameOrGiven, familyFirst: l.familyFirst}, l.nameOrGiven) &&
+			yield(meaning{kind: nameOrFamily, familyFirst: l.familyFirst}, l.nameOrFamily) &&
+			yield(meaning{kind: aField, field: Name, familyFirst: true}, l.nameFamilyFirst) &&
+			yield(meaning{kind: perhaps, field: Email, other: Phone}, l.reach) &&
+			yield(meaning{kind: areaCode}, l.areaCode) &&
+			yield(meaning{kind: postalAndCity}, l.postalAndCity) &&
+			yield(meaning{kind: unneeded}, l.state) &&
+			yield(meaning{kind: unneeded}, numbered(l.unneeded))
+	}
+}
+
+// possessives returns phrases with the s of "mother's phone", whose apostrophe
+// folding took.
+func possessives(list []string) []string {
+	var all []string
+	for _, s := range list {
+		if isASCII(s) {
+			all = append(all, s+"s")
+		}
+	}
+	return all
+}
+
+// numbered returns headers with a digit in the place of each #.
+func numbered(headers []string) []string {
+	var all []string
+	for _, h := range headers {
+		if !strings.Contains(h, "#") {
+			all = append(all, h)
+			continue
+		}
+		for n := '1'; n <= '9'; n++ {
+			all = append(all, strings.ReplaceAll(h, "#", string(n)))
+		}
+	}
+	return all
+}
+
 // maxHeader is the longest header, in bytes, that is looked up. Forms write
 // their whole question above a column; what is longer is no question.
 const maxHeader = 1 << 10
+
+// maxAside is the number of words up to which what stands in parentheses says
+// what the column holds: "Phone (employer)". Longer ones talk about it: "Email
+// (your employer never sees it)".
+const maxAside = 3
 
 // recognise returns what a header means.
 func recognise(header string) meaning {
 	if len(header) > maxHeader {
 		return meaning{}
 	}
-	whole := foldHeader(header)
-	if m := words().exact(whole); m.kind != unknown {
-		return m
-	}
-	m := recogniseParts(header)
-	if m.kind == unknown || m.kind == unneeded {
+	whole := headerKey(header)
+	m := recogniseHeading(header, whole)
+	if m.kind == unknown || m.kind == unneeded && words().exact(whole).kind == unknown {
 		if k := refusedIn(whole); k != nil {
 			return meaning{kind: aRefused, refused: k}
 		}
@@ -89,32 +160,93 @@ func recognise(header string) meaning {
 	return m
 }
 
-// recogniseParts looks up a header that is no heading as it stands.
-func recogniseParts(header string) meaning {
-	main, inParens := splitParens(header)
-	folded := foldHeader(main)
-	if m := words().sharing(folded); m.kind != unknown {
+// recogniseHeading is recognise but for refused kinds that only a part names.
+func recogniseHeading(header, whole string) meaning {
+	v := words()
+	if whole == "number" && strings.Contains(header, "#") {
+		return meaning{kind: unneeded} // "#" counts rows
+	}
+	if m := v.exact(whole); m.kind != unknown {
 		return m
 	}
-	if k := refusedIn(folded); k != nil {
-		return meaning{kind: aRefused, refused: k}
+	main, asides := splitParens(plurals.Replace(unnumbered(header)))
+	if headerKey(main) == "" && len(asides) > 0 {
+		main, asides = strings.Join(asides, " "), nil
 	}
-	if m := words().phrase(folded); m.kind != unknown {
+	m := v.heading(main)
+	if m.kind == consent || m.kind == noConsent || m.kind == aRefused {
 		return m
 	}
-	// "Name / Nombre", "Email | Correo", "Phone (Teléfono)": the parts have to
-	// agree, and one that says nothing does not contradict.
+	for _, a := range asides {
+		key := headerKey(a)
+		if k := refusedIn(key); k != nil && strings.Count(key, " ") < maxAside && !v.mail.in(headerKey(main)) {
+			return meaning{kind: aRefused, refused: k}
+		}
+		if v.others.in(key) {
+			return meaning{}
+		}
+		// "City (where you live)" is not contradicted, and neither is what says
+		// nothing enlightened: "Pet (name)".
+		said := v.phrase(key)
+		if m.kind == unknown || said.kind == unknown || said.kind >= consent {
+			continue
+		}
+		var agree bool
+		if m, agree = m.and(said); !agree {
+			return meaning{}
+		}
+	}
+	return m
+}
+
+// heading looks up a header without its asides.
+func (v *vocabulary) heading(main string) meaning {
+	key := headerKey(main)
+	if m := v.phrase(key); m.kind != unknown {
+		return m
+	}
+	if v.others.in(key) {
+		return meaning{}
+	}
+	if m := v.place(key); m.kind != unknown {
+		return m
+	}
+	// "Name / Nombre", "Email | Correo": the parts have to agree. One that says
+	// nothing does not contradict, since it may be in a language we do not know.
 	parts := strings.FieldsFunc(main, func(r rune) bool {
 		return r == '/' || r == '|' || r == '\n' || r == '·' || r == '／' || r == '•' || r == ';'
 	})
-	parts = append(parts, strings.Split(strings.ReplaceAll(main, " – ", " - "), " - ")...)
-	var found meaning
-	for _, p := range append(parts, inParens...) {
-		if p == main {
-			continue
+	if len(parts) > 1 {
+		return v.agreed(parts, func(string) bool { return true })
+	}
+	// "Name - please print", "Email: so that we can write": the first part has to
+	// be known, and what follows it must not make another thing of it, as in
+	// "Ticket - Name" and "Name - Title".
+	parts = strings.FieldsFunc(dashes.Replace(main), func(r rune) bool { return r == '\x00' })
+	if len(parts) > 1 {
+		if v.phrase(headerKey(parts[0])).kind == unknown {
+			return meaning{}
 		}
-		m := words().phrase(foldHeader(p))
+		return v.agreed(parts, func(key string) bool { return strings.Count(key, " ") >= 2 })
+	}
+	// "姓名 Name": two scripts are two headings.
+	if parts = byScript(key); len(parts) > 1 {
+		return v.agreed(parts, func(string) bool { return false })
+	}
+	return meaning{}
+}
+
+// agreed returns what all parts mean. may says which unknown ones may stand
+// beside those that are known.
+func (v *vocabulary) agreed(parts []string, may func(key string) bool) meaning {
+	var found meaning
+	for _, p := range parts {
+		key := headerKey(p)
+		m := v.phrase(key)
 		if m.kind == unknown {
+			if bare, _ := v.bare(key); bare != "" && !may(key) {
+				return meaning{}
+			}
 			continue
 		}
 		var agree bool
@@ -125,33 +257,120 @@ func recogniseParts(header string) meaning {
 	return found
 }
 
+// plurals are endings that headers leave open.
+var plurals = strings.NewReplacer("(s)", "", "(S)", "", "(es)", "", "(ES)", "")
+
+// dashes part a heading from what is said about it.
+var dashes = strings.NewReplacer(" - ", "\x00", " – ", "\x00", " — ", "\x00", ": ", "\x00", "：", "\x00")
+
+// unnumbered takes the number of a form's question off: "2) Email", "Q3. Phone".
+func unnumbered(header string) string {
+	s := strings.TrimLeft(header, " ")
+	digits := strings.TrimLeft(s, "Qq")
+	rest := strings.TrimLeft(digits, "0123456789")
+	if n := len(digits) - len(rest); n == 0 || n > 2 || len(s)-len(digits) > 1 || rest == "" || strings.IndexByte(".):", rest[0]) < 0 {
+		return header
+	}
+	return rest[1:]
+}
+
 // and returns what a header of two parts means, and whether they agree.
 func (m meaning) and(o meaning) (meaning, bool) {
+	if m.kind == unknown {
+		return o, true
+	}
+	if m.named() && o.named() {
+		return m.andName(o)
+	}
 	switch {
-	case m.kind == unknown || m == o:
+	case m == o:
+		return m, true
+	case m.kind == aField && o.kind == aField && m.field != o.field:
+		if m.is(Email, Phone) && o.is(Email, Phone) {
+			return meaning{kind: perhaps, field: Email, other: Phone}, true
+		}
+		if m.is(PostalCode, City) && o.is(PostalCode, City) {
+			return meaning{kind: postalAndCity}, true
+		}
+	case m.kind == postalAndCity && o.is(PostalCode, City):
+		return m, true
+	case o.kind == postalAndCity && m.is(PostalCode, City):
 		return o, true
-	case m.kind == nameOrGiven && o.kind == aField && (o.field == Name || o.field == GivenName):
-		return o, true
-	case o.kind == nameOrGiven && m.kind == aField && (m.field == Name || m.field == GivenName):
+	case m.kind == perhaps && (o.kind == aField || o.kind == perhaps && o.other == "") && (o.field == m.field || o.field == m.other):
+		return o, true // "contact (email)"
+	case o.kind == perhaps && (m.kind == aField || m.kind == perhaps && m.other == "") && (m.field == o.field || m.field == o.other):
+		return m, true
+	case m.kind == areaCode && o.is(Phone, Phone):
+		return o, true // "area code and phone", in one cell
+	case o.kind == areaCode && m.is(Phone, Phone):
 		return m, true
 	}
 	return meaning{}, false
 }
 
+// is reports whether m is one of two fields and nothing else.
+func (m meaning) is(a, b Field) bool { return m.kind == aField && (m.field == a || m.field == b) }
+
+// named reports whether m is a name or a part of one.
+func (m meaning) named() bool {
+	return m.kind == nameOrGiven || m.kind == nameOrFamily || m.kind == aField && m.field.named()
+}
+
+// andName is and for two names.
+func (m meaning) andName(o meaning) (meaning, bool) {
+	both := meaning{familyFirst: m.familyFirst || o.familyFirst, nameIsFamily: m.nameIsFamily || o.nameIsFamily}
+	// The first of a pair in this order says less than the second.
+	if o.kind == nameOrGiven || o.kind == nameOrFamily && m.kind == aField {
+		m, o = o, m
+	}
+	both.kind, both.field = o.kind, o.field
+	switch {
+	case m.kind == o.kind && m.field == o.field:
+		return both, true
+	case m.kind == nameOrGiven: // "Name / Nombre completo", "Name / First name", "Name / Nom"
+		return both, o.field != FamilyName
+	case m.kind == nameOrFamily: // "Nom / Last name"
+		return both, o.field != GivenName
+	case m.field == Name || o.field == Name:
+		return meaning{}, false
+	}
+	// "First name / Last name" of one column is the whole name, in that order.
+	return meaning{kind: aField, field: Name, familyFirst: m.field == FamilyName}, true
+}
+
 // exact looks a folded header up as it is.
-func (v *vocabulary) exact(folded string) meaning { return v.headers[folded] }
+func (v *vocabulary) exact(key string) meaning {
+	m := v.headers[key]
+	if m.kind != unknown || key == "" {
+		return m
+	}
+	// "Email 2", "phone2": names of two numbers would be two people's.
+	if n := len(key) - 1; key[n] >= '1' && key[n] <= '9' {
+		if m = v.headers[strings.TrimSuffix(key[:n], " ")]; m.is(Email, Phone) {
+			return m
+		}
+	}
+	// "姓 名": blanks between characters that need none.
+	if strings.Contains(key, " ") && !strings.ContainsFunc(key, func(r rune) bool { return r != ' ' && !unspaced(r) }) {
+		return v.headers[strings.ReplaceAll(key, " ", "")]
+	}
+	return meaning{}
+}
 
 // phrase looks a folded header up with the words around it taken off that do
 // not change its meaning: "what is your email address".
-func (v *vocabulary) phrase(folded string) meaning {
-	if m := v.exact(folded); m.kind != unknown {
+func (v *vocabulary) phrase(key string) meaning {
+	if m := v.exact(key); m.kind != unknown {
 		return m
 	}
-	if m := v.sharing(folded); m.kind != unknown {
+	if m := v.sharing(key); m.kind != unknown {
 		return m
 	}
-	bare := v.bare(folded)
-	if m := v.exact(bare); m.kind != unknown {
+	if k := refusedIn(key); k != nil {
+		return meaning{kind: aRefused, refused: k}
+	}
+	bare, m := v.bare(key)
+	if m.kind != unknown {
 		return m
 	}
 	if k := refusedIn(bare); k != nil {
@@ -160,37 +379,245 @@ func (v *vocabulary) phrase(folded string) meaning {
 	return meaning{}
 }
 
-// bare returns a folded header without the filler at its ends.
-func (v *vocabulary) bare(folded string) string {
-	parts := strings.Fields(folded)
-	for len(parts) > 0 && v.filler[parts[0]] {
-		parts = parts[1:]
+// bare takes the filler at the ends of a folded header off, first in front, up
+// to where the rest means something.
+func (v *vocabulary) bare(key string) (string, meaning) {
+	for key != "" {
+		n := v.filler.leads(key)
+		if n > 0 {
+			key = strings.TrimPrefix(key[n:], " ")
+		} else if n = v.filler.trails(key); n > 0 {
+			key = strings.TrimSuffix(key[:len(key)-n], " ")
+		} else {
+			break
+		}
+		if m := v.exact(key); m.kind != unknown {
+			return key, m
+		}
 	}
-	for len(parts) > 0 && v.filler[parts[len(parts)-1]] {
-		parts = parts[:len(parts)-1]
+	return key, meaning{}
+}
+
+// place recognises the headers of cells with a postal code and a city, and
+// nothing besides but a state: "City, State ZIP".
+func (v *vocabulary) place(key string) meaning {
+	city, postal := false, false
+	for key != "" {
+		end, m := 0, meaning{}
+		for n := range heads(key, 3) {
+			if w := key[:n]; v.and[w] || v.state[w] {
+				end, m = n, meaning{}
+			} else if x := v.headers[w]; x.is(PostalCode, City) {
+				end, m = n, x
+			}
+		}
+		if end == 0 {
+			return meaning{}
+		}
+		city, postal = city || m.field == City, postal || m.field == PostalCode
+		key = strings.TrimPrefix(key[end:], " ")
 	}
-	return strings.Join(parts, " ")
+	if city && postal {
+		return meaning{kind: postalAndCity}
+	}
+	return meaning{}
 }
 
 // sharing recognises the questions whether data may be shared.
-func (v *vocabulary) sharing(folded string) meaning {
-	if startsWithAny(folded, v.noConsent) {
+func (v *vocabulary) sharing(key string) meaning {
+	if startsWithAny(key, v.noConsent) {
 		return meaning{kind: noConsent}
 	}
-	if startsWithAny(folded, v.consent) {
+	if startsWithAny(key, v.consent) {
 		return meaning{kind: consent}
 	}
 	return meaning{}
 }
 
-func startsWithAny(folded string, phrases []string) bool {
-	for _, p := range phrases {
-		rest, ok := strings.CutPrefix(folded, strings.TrimPrefix(p, "="))
-		if ok && (rest == "" || rest[0] == ' ' && p[0] != '=') {
+func startsWithAny(key string, begins []string) bool {
+	for _, p := range begins {
+		rest, ok := strings.CutPrefix(key, strings.TrimPrefix(p, "="))
+		if ok && (rest == "" || p[0] != '=' && (rest[0] == ' ' || joined(p))) {
 			return true
 		}
 	}
 	return false
+}
+
+// phrases are looked for in folded text as whole words, and in scripts that are
+// written without blanks anywhere. Those that begin with = are not looked for:
+// they are the text.
+type phrases[T any] struct {
+	of      map[string]T
+	begins  map[string]int // the first word of phrases, to the words of the longest
+	longest int            // words of the longest of all
+	joined  []string
+}
+
+func (p *phrases[T]) add(what T, list []string) {
+	if p.of == nil {
+		p.of, p.begins = make(map[string]T), make(map[string]int)
+	}
+	for _, s := range list {
+		s = letters(s)
+		if _, ok := p.of[s]; ok {
+			continue
+		}
+		p.of[s] = what
+		first, _, _ := strings.Cut(s, " ")
+		n := strings.Count(s, " ") + 1
+		p.begins[first] = max(p.begins[first], n)
+		p.longest = max(p.longest, n)
+		if joined(s) {
+			p.joined = append(p.joined, s)
+		}
+	}
+	// The longest first, since it says most.
+	slices.SortStableFunc(p.joined, func(a, b string) int { return len(b) - len(a) })
+}
+
+// find calls use with what phrases of key stand for, the longest first, until
+// it returns true, and reports whether it did.
+func (p *phrases[T]) find(key string, use func(T) bool) bool {
+	if what, ok := p.of["="+key]; ok && use(what) {
+		return true
+	}
+	for n := p.mostWords(key); n > 0; n-- {
+		for rest := key; rest != ""; _, rest, _ = strings.Cut(rest, " ") {
+			first, _, _ := strings.Cut(rest, " ")
+			if p.begins[first] < n {
+				continue
+			}
+			end, k := 0, 0
+			for end = range heads(rest, n) {
+				k++
+			}
+			if k < n {
+				break
+			}
+			if what, ok := p.of[rest[:end]]; ok && use(what) {
+				return true
+			}
+		}
+	}
+	if !strings.ContainsFunc(key, unspaced) {
+		return false
+	}
+	for _, s := range p.joined {
+		if strings.Contains(key, s) && use(p.of[s]) {
+			return true
+		}
+	}
+	return false
+}
+
+// mostWords returns how many words a phrase in key may have, 0 if no word of key
+// begins one.
+func (p *phrases[T]) mostWords(key string) int {
+	most := 0
+	for w := range strings.SplitSeq(key, " ") {
+		most = max(most, p.begins[w])
+	}
+	return most
+}
+
+// in reports whether any phrase is in key.
+func (p *phrases[T]) in(key string) bool { return p.find(key, func(T) bool { return true }) }
+
+// leads returns how many bytes of key the longest phrase takes with which it
+// begins, trails the same for its end.
+func (p *phrases[T]) leads(key string) int {
+	longest := 0
+	for n := range heads(key, p.longest) {
+		if _, ok := p.of[key[:n]]; ok {
+			longest = n
+		}
+	}
+	if longest == 0 {
+		for _, s := range p.joined {
+			if strings.HasPrefix(key, s) {
+				return len(s)
+			}
+		}
+	}
+	return longest
+}
+
+func (p *phrases[T]) trails(key string) int {
+	longest, from := 0, len(key)
+	for range p.longest {
+		from = strings.LastIndexByte(key[:from], ' ')
+		if _, ok := p.of[key[from+1:]]; ok {
+			longest = len(key) - from - 1
+		}
+		if from < 0 {
+			break
+		}
+	}
+	if longest == 0 {
+		for _, s := range p.joined {
+			if strings.HasSuffix(key, s) {
+				return len(s)
+			}
+		}
+	}
+	return longest
+}
+
+// heads yields the lengths of the first one, two, ... words of key, at most n.
+func heads(key string, n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		end := 0
+		for range n {
+			i := strings.IndexByte(key[end:], ' ')
+			if i < 0 {
+				yield(len(key))
+				return
+			}
+			if !yield(end + i) {
+				return
+			}
+			end += i + 1
+		}
+	}
+}
+
+// unspaced reports whether r is of a script that puts no blanks between words,
+// or, as Korean does, writes several as one.
+func unspaced(r rune) bool {
+	return r >= 0x2e80 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul) || r == 'ー' || r == '々'
+}
+
+// joined reports whether a phrase is looked for inside words: it is of such a
+// script, and so long that it is not a part of other words by chance.
+func joined(s string) bool {
+	runes, han := 0, false
+	for _, r := range s {
+		if !unspaced(r) {
+			return false
+		}
+		runes++
+		han = han || unicode.Is(unicode.Han, r)
+	}
+	return runes > 2 || runes == 2 && han
+}
+
+// byScript parts a folded header where the alphabet begins or ends: "姓名 name".
+func byScript(key string) []string {
+	var parts []string
+	from, latin := 0, false
+	for i, r := range key {
+		if !unicode.IsLetter(r) {
+			continue
+		}
+		if is := unicode.Is(unicode.Latin, r); i == 0 || is != latin {
+			if i > 0 {
+				parts = append(parts, key[from:i])
+			}
+			from, latin = i, is
+		}
+	}
+	return append(parts, key[from:])
 }
 
 // splitParens takes what stands in parentheses out of a header.
@@ -231,6 +658,31 @@ func foldHeader(s string) string {
 		before = r
 	}
 	return foldWords(split.String())
+}
+
+// headerKey returns a header in the form in which the tables are looked up.
+func headerKey(s string) string { return letters(foldHeader(s)) }
+
+// letters makes one of the letters of the Arabic script that languages, and
+// keyboards, write differently: Persian ی and ک stand in for Arabic ي, ى and ك,
+// and ه for ة and for Urdu's ہ. Not for what is stored: names keep them apart.
+func letters(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case 'ي', 'ى':
+			return 'ی'
+		case 'ك':
+			return 'ک'
+		case 'ة', 'ہ', 'ە', 'ۃ':
+			return 'ه'
+		case 'ـ':
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // foldWords is foldHeader for text that is no program's identifier.

@@ -11,25 +11,25 @@ type cellWords struct {
 	answers  map[string]string // to "yes" or "no"
 	totals   []string
 	markers  map[string]Reason
-	byLength [32][]string // markers of so many bytes
+	byLength [32][]string // markers of so many ASCII letters
 }
 
 var cells = sync.OnceValue(func() *cellWords {
 	w := &cellWords{answers: make(map[string]string), markers: make(map[string]Reason)}
 	add := func(markers []string, r Reason) {
 		for _, s := range markers {
-			w.markers[s] = r
-			if len(s) < len(w.byLength) {
+			w.markers[letters(s)] = r
+			if isASCII(s) && len(s) < len(w.byLength) {
 				w.byLength[len(s)] = append(w.byLength[len(s)], s)
 			}
 		}
 	}
 	for _, l := range languages {
 		for _, s := range l.yes {
-			w.answers[s] = "yes"
+			w.answers[letters(s)] = "yes"
 		}
 		for _, s := range l.no {
-			w.answers[s] = "no"
+			w.answers[letters(s)] = "no"
 		}
 		add(l.illegible, IllegibleCell)
 		add(l.ditto, DittoCell)
@@ -72,7 +72,7 @@ func markerOf(s string, kinds uint8) Reason {
 	for _, in := range append(inside, outside) {
 		// "Mei (ditto)" refers to the row above with the parts that are not
 		// written, "Mei (illegible)" still says Mei.
-		if r := w.markers[foldWords(in)]; r == DittoCell || r == IllegibleCell && !hasWords(outside, in) {
+		if r := w.markers[letters(foldWords(in))]; r == DittoCell || r == IllegibleCell && !hasWords(outside, in) {
 			return r
 		}
 	}
@@ -122,7 +122,7 @@ func yesNo(s string) (string, Reason) {
 	if v == "" || noAnswer(v) {
 		return "", None
 	}
-	if a := cells().answers[foldWords(v)]; a != "" {
+	if a := cells().answers[letters(foldWords(v))]; a != "" {
 		return a, None
 	}
 	if strings.Trim(v, "✓✔☑✅\ufe0f ") == "" {
