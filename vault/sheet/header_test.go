@@ -464,7 +464,7 @@ func TestHeadersOfOthers(t *testing.T) {
 	// The same words, where they do no harm.
 	for h, want := range map[string]string{
 		"Email (your employer never sees it)": "email", "Email (we will not share it)": "email", "Mobile (not the number of your work)": "phone", "Lengua materna": "language", "Langue maternelle": "language", "Phone (employer)": "employer",
-		"City (address)": "street-address", "Father's date of birth": "birth-date", "Spouse's immigration status": "immigration-status", "Email / Notes": "notes",
+		"City (address)": "street-address", "Father's date of birth": "birth-date", "Spouse's immigration status": "immigration-status", "What city were you born in?": "birth-date", "¿Dónde nació?": "birth-date", "What country are you from?": "nationality", "Your A number": "identity-number", "Email / Notes": "notes",
 	} {
 		if got := sheet.MeaningOf(h); got != want {
 			t.Errorf("%q: got %s, want %s", h, got, want)

@@ -198,12 +198,12 @@ var english = language{
 		"how did you hear about this"},
 	refused: map[string][]string{
 		"birth-date": {"birth date", "birthdate", "date of birth", "dob", "d o b", "birthday", "birth year", "year of birth", "birth day", "birth month", "place of birth",
-			"birthplace", "=born", "=age", "how old", "years old", "age group", "age range", "your age"},
+			"birthplace", "city of birth", "were you born", "=born", "=age", "how old", "years old", "age group", "age range", "your age"},
 		"immigration-status": {"immigration status", "immigration", "immigrant status", "legal status", "status immigration", "case status", "visa", "visa type", "visa status",
 			"green card", "daca", "tps", "undocumented", "documented", "work permit", "residency status", "asylum", "permanent resident", "residency",
 			"work authorization", "immigration case", "refugee status"},
 		"nationality": {"nationality", "citizenship", "citizen", "country of origin", "country of birth", "country of citizenship", "birth country", "nationalities",
-			"home country of origin", "what country are you from", "where are you from"},
+			"home country of origin", "country are you from", "where are you from"},
 		"identity-number": {"ssn", "social security", "soc sec", "itin", "=a number", "anumber", "alien number", "alien registration", "alien registration number", "uscis",
 			"uscis number", "passport", "passport number", "license", "licence", "driver license", "drivers license", "license number", "license plate",
 			"plate number", "id number", "id no", "identification", "identification number", "identity number", "national id", "government id", "state id",
@@ -325,7 +325,7 @@ var spanish = language{
 		"titulo", "sitio web", "asistio", "asistencia", "evento", "nombre del evento", "cantidad", "boleto", "tipo de boleto", "categoria", "turno", "mesa",
 		"como se entero", "como se entero de este evento", "como te enteraste"},
 	refused: map[string][]string{
-		"birth-date": {"fecha de nacimiento", "fecha nacimiento", "fec nac", "f nac", "nacimiento", "ano de nacimiento", "lugar de nacimiento", "cumpleanos", "edad",
+		"birth-date": {"fecha de nacimiento", "fecha nacimiento", "fec nac", "f nac", "nacimiento", "ano de nacimiento", "lugar de nacimiento", "donde nacio", "cumpleanos", "edad",
 			"anos cumplidos", "cuantos anos tiene"},
 		"immigration-status": {"estatus migratorio", "estado migratorio", "situacion migratoria", "status migratorio", "condicion migratoria", "estatus legal", "situacion legal",
 			"migratorio", "migratoria", "inmigracion", "indocumentado", "indocumentada", "permiso de trabajo", "asilo", "papeles", "tiene documentos",
