@@ -163,11 +163,7 @@ func importOptions(form *multipart.Reader, up *upload) (vault.ImportOptions, err
 	if err := decode(bytes.NewReader(b), &in); err != nil {
 		return vault.ImportOptions{}, err
 	}
-	if in.Sheet != "" {
-		return vault.ImportOptions{}, &vault.Error{Kind: vault.NotBuilt, Code: "workbook", Msg: "sheets of a workbook are not in this version",
-			Hint: "save the sheet you want as CSV (UTF-8)"}
-	}
-	return vault.ImportOptions{Preview: in.Preview, Map: in.Map, Encoding: in.Encoding, Shareable: in.Shareable, ConsentText: in.ConsentText}, nil
+	return vault.ImportOptions{Preview: in.Preview, Map: in.Map, Encoding: in.Encoding, Sheet: in.Sheet, Shareable: in.Shareable, ConsentText: in.ConsentText}, nil
 }
 
 // nextPart returns the next part of a form, which has to have this name.
@@ -311,7 +307,11 @@ func writeReport(c echo.Context, r *vault.ImportReport) error {
 	}
 	if err := elements(out, "kept", r.Kept, func(b []byte, k int) []byte {
 		b = client.AppendJSON(append(b, `{"header":`...), r.Kept[k].Header)
-		return append(client.AppendJSON(append(b, `,"field":`...), string(r.Kept[k].Field)), '}')
+		b = client.AppendJSON(append(b, `,"field":`...), string(r.Kept[k].Field))
+		if r.Kept[k].ByCells {
+			b = append(b, `,"by_cells":true`...)
+		}
+		return append(b, '}')
 	}); err != nil {
 		return err
 	}
@@ -342,6 +342,8 @@ func writeReport(c echo.Context, r *vault.ImportReport) error {
 	}
 	out.buf = append(out.buf, `"encoding":`...)
 	out.buf = client.AppendJSON(out.buf, r.Encoding)
+	out.buf = append(out.buf, `,"format":`...)
+	out.buf = client.AppendJSON(out.buf, string(r.Format))
 	out.buf = append(out.buf, "}\n"...)
 	return out.end()
 }

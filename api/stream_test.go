@@ -157,7 +157,7 @@ func TestImportRefusals(t *testing.T) {
 		{"options that are no JSON", string(list), []string{"options", "Quillfeather", "file", big}, 400, "body"},
 		{"unknown option", string(list), []string{"options", `{"Quillfeather":1}`, "file", big}, 400, "body"},
 		{"options beyond the limit", string(list), []string{"options", strings.Repeat(" ", 64<<10) + "{}", "file", big}, 413, "body-too-large"},
-		{"sheet of a workbook", string(list), []string{"options", `{"sheet":"Quillfeather"}`, "file", big}, 501, "workbook"},
+		{"sheet of no workbook", string(list), []string{"options", `{"sheet":"Quillfeather"}`, "file", big}, 422, "sheet-bad-options"},
 		{"no such list", absent, []string{"options", "{}", "file", big}, 404, ""},
 		{"no header", string(list), []string{"options", "{}", "file", "1,2\n3,4\n"}, 422, ""},
 		{"empty file", string(list), []string{"options", "{}", "file", ""}, 422, ""},

@@ -15,6 +15,7 @@ type ImportOptions struct {
 	Preview     bool              // count the same and keep nothing
 	Map         map[string]string // header as it stands in the file: field
 	Encoding    string
+	Sheet       string // of a workbook; "": the first
 	Shareable   string // "", "ask", "yes" or "no": consent where the sheet has no column for it
 	ConsentText string // the words the sheet used; needed for "yes"
 }
@@ -31,6 +32,7 @@ type ImportReport struct {
 	LeftOut  []CellNote
 	Refusals []RowNote
 	Encoding string
+	Format   sheet.Format
 }
 
 // A CellNote says that a cell was left out, a RowNote that a row was refused.
@@ -95,18 +97,19 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	for q, text := range title.Questions {
 		questions[sheet.Field(q)] = text
 	}
-	sh, err := sheet.Open(r, sheet.Options{Fields: fields, Questions: questions, Region: regionOf(m), Map: o.Map, Encoding: o.Encoding})
+	im := &importing{s: s, m: m, d: m.draft(), fields: fields, preview: o.Preview, match: newMatcher(),
+		report: &ImportReport{LeftOut: []CellNote{}, Refusals: []RowNote{}}}
+	im.at.find(fields)
+	defer im.giveRoom()
+	// A workbook takes as much memory as knowing of many contacts does.
+	claim := func() error { return im.takeRoom(ctx, largeRows) }
+	im.sh, err = sheet.Open(r, sheet.Options{Fields: fields, Questions: questions, Region: regionOf(m), Map: o.Map, Encoding: o.Encoding, Sheet: o.Sheet, Claim: claim})
 	if err != nil {
 		return nil, sheetFault(op, err)
 	}
-	consent, err := o.consent(op, sh.HasConsent())
-	if err != nil {
+	if im.consent, err = o.consent(op, im.sh.HasConsent()); err != nil {
 		return nil, err
 	}
-	im := &importing{s: s, m: m, d: m.draft(), fields: fields, sh: sh, consent: consent, preview: o.Preview, match: newMatcher(),
-		report: &ImportReport{Kept: sh.Kept(), Dropped: sh.Dropped(), Encoding: sh.Encoding(), LeftOut: []CellNote{}, Refusals: []RowNote{}}}
-	im.at.find(fields)
-	defer im.giveRoom()
 	if err := im.takeRoom(ctx, m.rows()); err != nil {
 		return nil, err
 	}
@@ -120,6 +123,8 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	if err == nil {
 		err = s.alive() // signed out, or worse, while the sheet was read
 	}
+	im.report.Kept, im.report.Dropped = im.sh.Kept(), im.sh.Dropped()
+	im.report.Encoding, im.report.Format = im.sh.Encoding(), im.sh.Format()
 	if err != nil {
 		im.discard()
 		return nil, err

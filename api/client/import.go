@@ -34,12 +34,15 @@ type ImportReport struct {
 	LeftOut  []LeftOut      `json:"left_out"`
 	Refusals []Refusal      `json:"refusals"`
 	Encoding string         `json:"encoding"`
+	Format   string         `json:"format"` // csv, xlsx or vcard
 }
 
 // Kept is a column that was used.
 type Kept struct {
 	Header string `json:"header"` // as it stands in the file, trimmed
 	Field  string `json:"field"`
+	// ByCells says that the heading alone did not tell what the column holds.
+	ByCells bool `json:"by_cells,omitempty"`
 }
 
 // Dropped is a column that was not.

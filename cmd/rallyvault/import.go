@@ -106,8 +106,15 @@ func accountFor(w io.Writer, r *client.ImportReport, preview bool) {
 	}
 	fmt.Fprintf(w, "%s: %d stored, %d merged with somebody already there, %d refused.\n",
 		counted(r.Rows, "row", "rows"), r.Stored, r.Merged, r.Refused)
+	if r.Encoding != "utf-8" {
+		fmt.Fprintf(w, "read as %s; if names look wrong, --encoding names another one\n", r.Encoding)
+	}
 	for _, k := range r.Kept {
-		fmt.Fprintf(w, "column kept: %q as %s\n", clean(k.Header), k.Field)
+		byCells := ""
+		if k.ByCells {
+			byCells = fmt.Sprintf(", by what is in it; --map %q drops it", clean(k.Header)+"=")
+		}
+		fmt.Fprintf(w, "column kept: %q as %s%s\n", clean(k.Header), k.Field, byCells)
 	}
 	for _, d := range r.Dropped {
 		fmt.Fprintf(w, "column dropped: %q: %s\n", clean(d.Header), d.Reason)

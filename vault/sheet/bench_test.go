@@ -133,3 +133,14 @@ func BenchmarkClean(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWorkbook reads 20,000 people from an .xlsx file, strings shared.
+func BenchmarkWorkbook(b *testing.B) {
+	rows := [][]any{{"name", "email", "phone", "postal_code"}}
+	for i := range 20_000 {
+		rows = append(rows, []any{fmt.Sprintf("Ana Prueba%d", i), fmt.Sprintf("ana%d@example.org", i), 2125550100 + i%100, fmt.Sprintf("%05d", 10001+i%400)})
+	}
+	file := workbook(b, rows)
+	b.ResetTimer()
+	readAll(b, file)
+}

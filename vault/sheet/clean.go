@@ -2,6 +2,7 @@ package sheet
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -119,7 +120,33 @@ func (c *Cleaner) text(s string) (string, Reason) {
 	if r := markerOf(s, kinds); r != None || noAnswer(s) {
 		return "", r
 	}
+	if r := disclosure(s, digits); r != None {
+		return "", r
+	}
 	return s, None
+}
+
+// name cleans a name.
+func (c *Cleaner) name(s string) (string, Reason) {
+	s, why := c.text(s)
+	switch {
+	case why != None || s == "":
+	case !strings.ContainsFunc(s, func(r rune) bool { return wordRune(r) && !unicode.IsNumber(r) || unicode.Is(unicode.So, r) }):
+		return "", NoLetters
+	case twoPeople(s):
+		why = TwoPeople
+	}
+	return s, why
+}
+
+// organisation cleans the name of a group, which may well be called after what
+// its people have in common.
+func (c *Cleaner) organisation(s string) (string, Reason) {
+	v, why := c.text(s)
+	if why == StatusCell {
+		return cleanText(s), None
+	}
+	return v, why
 }
 
 // answer cleans the answer to a question of the list.

@@ -1,13 +1,17 @@
 // Package sheet reads sign-in sheets: exports of the tools people use, and
 // paper that somebody typed up late at night.
 //
-// [Open] finds the delimiter and the header, decides for every column which
-// [Field] of the list it fills, and names the columns it drops with the reason.
-// [Sheet.Next] returns one record at a time, cleaned; what could not be kept is
-// named by field and [Reason]. The rules that hold for the whole package:
+// [Open] finds out the format (delimited text, workbook, vCards), the encoding,
+// the delimiter and the header, decides for every column which [Field] of the list
+// it fills, and names the columns it drops with the reason. [Sheet.Next] returns
+// one record at a time, cleaned; what could not be kept is named by field and
+// [Reason]. RULES.md says all of it in an organiser's words. The rules that hold
+// for the whole package:
 //
 //   - Nothing is guessed silently. A column that no table of words recognises
-//     stays unread and is named; values never decide what a column means.
+//     stays unread and is named. Cells decide what a column means only where it
+//     holds nothing but addresses or numbers, and the answer says so; never that
+//     it holds names.
 //   - Refused kinds (birth dates, identity numbers, immigration status, ...)
 //     never leave the package, also not by a mapping that the caller asks for.
 //   - Every record that is not blank comes back, either with cells or with the

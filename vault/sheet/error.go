@@ -9,7 +9,7 @@ type FileReason string
 const (
 	Empty          FileReason = "empty"
 	NotASheet      FileReason = "not-a-sheet"      // binary, or a format that is read by other programs
-	BadEncoding    FileReason = "bad-encoding"     // not UTF-8, or not what Options.Encoding says
+	BadEncoding    FileReason = "bad-encoding"     // none that is read, or not what Options.Encoding says
 	NoHeader       FileReason = "no-header"        // no row with a recognised heading
 	NothingToKeep  FileReason = "nothing-to-keep"  // a header, but no column of it is a field of the list
 	TooManyColumns FileReason = "too-many-columns" // more than MaxColumns
@@ -17,6 +17,9 @@ const (
 	BadMap         FileReason = "bad-map"          // Options.Map names something that is not there
 	RefusedMap     FileReason = "refused-map"      // Options.Map asks for a refused kind
 	BadOptions     FileReason = "bad-options"      // a field or region there is no such thing as
+	NoSuchSheet    FileReason = "no-such-sheet"    // the workbook has none of the name in Options.Sheet
+
+	TooLargeWorkbook FileReason = "too-large-workbook" // maxWorkbook, maxUnzipped, maxParts
 )
 
 // An Error refuses a file as a whole. It is what [Open] and [Sheet.Next] return

@@ -12,12 +12,17 @@ const bareDigitsToo = true
 
 // looksLikeIdentity reports whether s holds what looks like a US identity
 // number: an SSN or ITIN (3-2-4 digits, whatever stands between them), or an
-// A-number (A and seven to nine digits). It looks at the shape alone: a number
+// A-number (A and seven to nine digits); and where bare numbers are none of the
+// field's, a passport's or a payment card's. It looks at the shape alone: a number
 // that was never issued may still be a person's with one digit wrong.
 func looksLikeIdentity(s string, bare bool) bool {
 	s = plainDigits(s)
-	if _, digits := survey(s); digits < fewestIdentityDigits {
+	_, digits := survey(s)
+	if digits < fewestIdentityDigits {
 		return false
+	}
+	if bare && digits >= fewestCardDigits && looksLikeCard(s) {
+		return true
 	}
 	for i := 0; i < len(s); {
 		if byteKinds[s[i]]&digitByte == 0 {
@@ -90,10 +95,71 @@ func (g groups) isIdentity(before string, bare bool) bool {
 		return g.begins(8, 9) || numbered && g.begins(7, 9)
 	case "number", "numero", "no":
 		return g.begins(8, 9)
-	case "alien", "uscis", "ssn", "itin", "passport", "pasaporte":
+	case "alien", "uscis", "ssn", "itin", "passport", "pasaporte", "passeport":
 		return g.begins(7, 9)
 	}
+	return bare && len(g) == 1 && g[0] == 8 && passportLetter(before)
+}
+
+// passportLetter reports whether a number stands directly behind one letter that
+// begins a word, as in the numbers of US passport books and cards since 2021, and
+// of Mexican and many other passports.
+func passportLetter(before string) bool {
+	n := len(before)
+	if n == 0 || byteKinds[before[n-1]]&letterByte == 0 {
+		return false
+	}
+	return n == 1 || byteKinds[before[n-2]]&(letterByte|digitByte) == 0 && before[n-2] < 0x80
+}
+
+// Payment cards have 13 to 19 digits (ISO/IEC 7812-1).
+const fewestCardDigits, mostCardDigits = 13, 19
+
+// looksLikeCard reports whether s holds what looks like the number of a payment
+// card: so many digits in one or in groups of four to six, of which the last
+// checks (ISO/IEC 7812-1 annex B), beginning as the large issuers' do. An
+// international phone number has a plus and fifteen digits at most.
+func looksLikeCard(s string) bool {
+	for i := 0; i < len(s); {
+		if byteKinds[s[i]]&digitByte == 0 {
+			i++
+			continue
+		}
+		g, end := digitChain(s, i)
+		if !strings.HasSuffix(strings.TrimRight(s[:i], " ("), "+") && g.isCard(s[i:end]) {
+			return true
+		}
+		i = end
+	}
 	return false
+}
+
+func (g groups) isCard(s string) bool {
+	sum := 0
+	for _, n := range g {
+		if sum += n; n < 4 && len(g) > 1 || n > 6 && len(g) > 1 {
+			return false
+		}
+	}
+	if sum < fewestCardDigits || sum > mostCardDigits || len(g) == 0 {
+		return false
+	}
+	check, odd := 0, true
+	first := byte(0)
+	for i := len(s) - 1; i >= 0; i-- {
+		if byteKinds[s[i]]&digitByte == 0 {
+			continue
+		}
+		first = s[i]
+		d := int(s[i] - '0')
+		if odd = !odd; odd {
+			if d *= 2; d > 9 {
+				d -= 9
+			}
+		}
+		check += d
+	}
+	return check%10 == 0 && first >= '3' && first <= '6'
 }
 
 // hasSSN reports whether three groups in a row have 3, 2 and 4 digits. In an

@@ -127,7 +127,10 @@ var (
 	powerOfTen = regexp.MustCompile(`^[0-9]([.,][0-9]+)?[eE]\+?[0-9]+$`)
 	decimal    = regexp.MustCompile(`^\+?[0-9]{7,15}\.0$`)
 	// betweenNumbers parts two numbers of one cell.
-	betweenNumbers = regexp.MustCompile(`(?i)[/;,|\\\r\n\t&]| (?:or|and|o|y|u) `)
+	betweenNumbers = regexp.MustCompile(`(?i)[/;,|\\\r\n\t&]|:::| (?:or|and|o|y|u) `)
+	// slashedArea is an area code that a slash parts from its number, as people
+	// write it in Germany and New York.
+	slashedArea    = regexp.MustCompile(`^(\(?[0-9]{2,6}\)?)\s*/\s*([0-9][0-9 .-]{4,})$`)
 	extension      = regexp.MustCompile(`(?i)^(.*[0-9][^0-9]*?)[ .(]*(?:extensi[oó]n|extn?|ext|anexo|x|#)[ .:#]*([0-9]{1,7})[ )]*$`)
 	extensionAlone = regexp.MustCompile(`(?i)^[ .(]*(?:extensi[oó]n|extn?|ext|anexo|x|#)[ .:#]*[0-9]{1,7}[ )]*$`)
 )
@@ -139,7 +142,7 @@ const maxPhoneCell = 400
 // several numbers, of another country, or none at all.
 func (c *Cleaner) oddPhone(s string) (string, Reason) {
 	s = strings.TrimSpace(plainDigits(s))
-	if looksLikeIdentity(s, false) {
+	if looksLikeIdentity(s, false) || looksLikeCard(s) {
 		return "", IdentityCell
 	}
 	if r := marker(cleanText(s)); r != None && r != NoLetters || noAnswer(s) {
@@ -155,6 +158,11 @@ func (c *Cleaner) oddPhone(s string) (string, Reason) {
 		s = strings.TrimSuffix(s, ".0") // a column of numbers, written by a program
 	}
 
+	if m := slashedArea.FindStringSubmatch(s); m != nil {
+		if v := c.number(m[1] + " " + m[2]); v != "" {
+			return v, None
+		}
+	}
 	first, reason := "", NotPhone
 	for _, piece := range betweenNumbers.Split(s, -1) {
 		note := None

@@ -14,7 +14,8 @@ type plan struct {
 	consent []consentColumn
 	kept    []Column
 
-	joinsName int // position of Name in the list's fields where it is joined of parts, else -1
+	joinsName   int  // position of Name in the list's fields where it is joined of parts, else -1
+	familyFirst bool // a name that is joined begins with the family name
 }
 
 // A column is one that is read into a row's cells.
@@ -24,6 +25,7 @@ type column struct {
 	field  Field
 	slot   int  // position in the list's fields, -1 if it is only a part of a name
 	part   part // of the name that is joined of parts, whole if it is none
+	area   int  // index of the column with the area codes of this one's numbers, or -1
 	clean  func(*Cleaner, string) (string, Reason)
 }
 
@@ -41,6 +43,12 @@ type consentColumn struct {
 }
 
 func drop(header, slug, reason string) Drop { return Drop{Header: header, Slug: slug, Reason: reason} }
+
+func dropRefused(h string, k *refusedKind) Drop {
+	return drop(h, "refused-"+k.slug, k.reason+"; "+k.instead)
+}
+
+func notAField(h string) Drop { return drop(h, "not-a-field", "not a field of this list") }
 
 // trimHeader returns a header cell as answers show it: outer blanks off.
 func trimHeader(cell string) string {
@@ -68,36 +76,37 @@ func meaningOf(header string, o *Options) meaning {
 	return recognise(header)
 }
 
+func meaningsOf(header []string, o *Options) []meaning {
+	meanings := make([]meaning, len(header))
+	for i, cell := range header {
+		meanings[i] = meaningOf(trimHeader(cell), o)
+	}
+	return meanings
+}
+
 // newPlan decides about every column of the header that stands on the given
-// line of the file.
-func newPlan(header []string, line int, o *Options) (*plan, error) {
+// line of the file; meanings, which it changes, say what the headings mean. sample returns records below it, and is called only if a
+// heading leaves a doubt that cells may take away.
+func newPlan(header []string, meanings []meaning, line int, o *Options, sample func() ([]record, error)) (*plan, error) {
 	p := &plan{width: len(header), joinsName: -1}
 	headers := make([]string, len(header))
-	meanings := make([]meaning, len(header))
 	for i, cell := range header {
 		// The header outlives the record whose memory it shares.
 		headers[i] = strings.Clone(trimHeader(cell))
-		meanings[i] = meaningOf(headers[i], o)
 	}
 	mapped, err := applyMap(headers, meanings, line, o)
 	if err != nil {
 		return nil, err
 	}
-
-	hasFamily, hasGiven, hasName := false, false, false
-	for _, m := range meanings {
-		hasFamily = hasFamily || m.kind == aField && m.field == FamilyName
-		hasGiven = hasGiven || m.kind == aField && m.field == GivenName
-		hasName = hasName || m.kind == aField && m.field == Name
+	byCells, err := confirm(headers, meanings, mapped, o, sample)
+	if err != nil {
+		return nil, err
 	}
-	for i := range meanings {
-		if meanings[i].kind == nameOrGiven {
-			meanings[i] = meaning{kind: aField, field: Name}
-			if hasFamily && !hasGiven && !hasName {
-				meanings[i].field = GivenName
-			} else {
-				hasName = true
-			}
+	hasName := settleNames(meanings)
+	areas := areaCodes(meanings)
+	for _, m := range meanings {
+		if m.kind == aField && (m.field == GivenName || m.field == FamilyName) {
+			p.familyFirst = p.familyFirst || m.familyFirst
 		}
 	}
 
@@ -110,14 +119,19 @@ func newPlan(header []string, line int, o *Options) (*plan, error) {
 		case h == "" && m.kind == unknown:
 			nameless++
 		case m.kind == aField:
-			p.add(i, h, m.field, mapped[i] == mappedByCaller, hasName, o)
+			c := column{index: i, header: h, field: m.field, area: areas[i]}
+			p.add(c, Column{h, m.field, i, byCells[i]}, mapped[i] == mappedByCaller, hasName, o)
+		case m.kind == postalAndCity:
+			p.addPostalAndCity(i, h, o)
+		case m.kind == areaCode && slices.Contains(areas, i) && slices.Contains(o.Fields, Phone):
+			p.kept = append(p.kept, Column{Header: h, Field: Phone, Index: i})
 		case m.kind == consent || m.kind == noConsent:
 			p.consent = append(p.consent, consentColumn{i, m.kind == noConsent})
-			p.kept = append(p.kept, Column{h, Shareable, i})
+			p.kept = append(p.kept, Column{Header: h, Field: Shareable, Index: i})
 		case m.kind == aRefused:
-			p.dropped = append(p.dropped, drop(h, "refused-"+m.refused.slug, m.refused.reason+"; "+m.refused.instead))
+			p.dropped = append(p.dropped, dropRefused(h, m.refused))
 		case m.kind == unneeded:
-			p.dropped = append(p.dropped, drop(h, "not-a-field", "not a field of this list"))
+			p.dropped = append(p.dropped, notAField(h))
 		default:
 			p.dropped = append(p.dropped, drop(h, "not-recognised", `not recognised; if it is a field of the list, say so with --map "Header=field"`))
 		}
@@ -132,14 +146,15 @@ func newPlan(header []string, line int, o *Options) (*plan, error) {
 	return p, nil
 }
 
-// add plans column i, which holds field f, or drops it.
-func (p *plan) add(i int, h string, f Field, byCaller, hasName bool, o *Options) {
+// add plans a column, or drops it; k is how answers show it.
+func (p *plan) add(c column, k Column, byCaller, hasName bool, o *Options) {
+	h := c.header
 	nameSlot := slices.Index(o.Fields, Name)
-	isPart := f == GivenName || f == FamilyName
-	c := column{index: i, header: h, field: f, slot: slices.Index(o.Fields, f), clean: cleaners[f]}
+	isPart := c.field == GivenName || c.field == FamilyName
+	c.slot, c.clean = slices.Index(o.Fields, c.field), cleaners[c.field]
 	if isPart && nameSlot >= 0 && (!hasName || byCaller) {
 		c.part = given
-		if f == FamilyName {
+		if c.field == FamilyName {
 			c.part = family
 		}
 		p.joinsName = nameSlot
@@ -147,27 +162,102 @@ func (p *plan) add(i int, h string, f Field, byCaller, hasName bool, o *Options)
 	switch {
 	case c.slot >= 0:
 	case c.part != whole:
-		f = Name // what the list will have of it
+		k.Field = Name // what the list will have of it
 	case isPart && nameSlot >= 0:
 		p.dropped = append(p.dropped, drop(h, "part-of-name", "the column of the whole name is used"))
 		return
-	case f == Name && (slices.Contains(o.Fields, GivenName) || slices.Contains(o.Fields, FamilyName)):
+	case c.field == Name && (slices.Contains(o.Fields, GivenName) || slices.Contains(o.Fields, FamilyName)):
 		p.dropped = append(p.dropped, drop(h, "whole-name",
 			`a whole name is not split, since only the person knows where; if these are given names, use --map "Header=given_name"`))
 		return
 	default:
-		p.dropped = append(p.dropped, drop(h, "not-in-list", "not a field of this list"))
+		p.dropped = append(p.dropped, notInList(h))
 		return
 	}
 	p.columns = append(p.columns, c)
-	p.kept = append(p.kept, Column{h, f, i})
+	p.kept = append(p.kept, k)
+}
+
+func notInList(h string) Drop { return drop(h, "not-in-list", "not a field of this list") }
+
+// addPostalAndCity plans a column that holds both, as far as the list has them.
+func (p *plan) addPostalAndCity(i int, h string, o *Options) {
+	before := len(p.columns)
+	for _, f := range []Field{PostalCode, City} {
+		if slot := slices.Index(o.Fields, f); slot >= 0 {
+			clean := (*Cleaner).postalPart
+			if f == City {
+				clean = (*Cleaner).cityPart
+			}
+			p.columns = append(p.columns, column{index: i, header: h, field: f, slot: slot, area: -1, clean: clean})
+			p.kept = append(p.kept, Column{Header: h, Field: f, Index: i})
+		}
+	}
+	if len(p.columns) == before {
+		p.dropped = append(p.dropped, notInList(h))
+	}
+}
+
+// settleNames decides what the headings are that mean one thing alone and another
+// beside others: "Nom" is the family name beside "Prénom", and "Nombre" the given
+// name beside "Apellidos". It reports whether a column holds whole names.
+func settleNames(meanings []meaning) (hasName bool) {
+	var hasGiven, hasFamily, nameIsFamily, mayBeGiven bool
+	for _, m := range meanings {
+		if m.kind == nameOrGiven {
+			mayBeGiven = true
+		}
+		if m.kind != aField {
+			continue
+		}
+		hasGiven = hasGiven || m.field == GivenName
+		hasFamily = hasFamily || m.field == FamilyName
+		hasName = hasName || m.field == Name
+		nameIsFamily = nameIsFamily || m.nameIsFamily
+	}
+	for i, m := range meanings {
+		if m.kind != nameOrGiven && m.kind != nameOrFamily {
+			continue
+		}
+		settled := meaning{kind: aField, field: Name, familyFirst: m.familyFirst}
+		switch {
+		case hasName:
+		case m.kind == nameOrGiven && hasFamily && !hasGiven:
+			settled.field, hasGiven = GivenName, true
+		case m.kind == nameOrGiven && hasGiven && !hasFamily && nameIsFamily,
+			m.kind == nameOrFamily && !hasFamily && (hasGiven || mayBeGiven && len(meanings) > 1):
+			settled.field, hasFamily = FamilyName, true
+		}
+		if settled.field == Name {
+			hasName = true
+		}
+		meanings[i] = settled
+	}
+	return hasName
+}
+
+// areaCodes returns for each column of phone numbers the index of the column with
+// their area codes, else -1: the nearest one before it that no other has.
+func areaCodes(meanings []meaning) []int {
+	areas := make([]int, len(meanings))
+	open := -1
+	for i, m := range meanings {
+		areas[i] = -1
+		switch {
+		case m.kind == areaCode:
+			open = i
+		case m.kind == aField && m.field == Phone && open >= 0:
+			areas[i], open = open, -1
+		}
+	}
+	return areas
 }
 
 // cleaners is what cleans each field's cells.
 var cleaners = map[Field]func(*Cleaner, string) (string, Reason){
-	Name: (*Cleaner).text, GivenName: (*Cleaner).text, FamilyName: (*Cleaner).text,
+	Name: (*Cleaner).name, GivenName: (*Cleaner).text, FamilyName: (*Cleaner).text,
 	Email: (*Cleaner).email, Phone: (*Cleaner).phone, PostalCode: (*Cleaner).postalCode,
-	City: (*Cleaner).text, Language: (*Cleaner).text, Pronouns: (*Cleaner).text, Organisation: (*Cleaner).text,
+	City: (*Cleaner).text, Language: (*Cleaner).text, Pronouns: (*Cleaner).text, Organisation: (*Cleaner).organisation,
 	Question1: (*Cleaner).answer, Question2: (*Cleaner).answer, Question3: (*Cleaner).answer,
 }
 

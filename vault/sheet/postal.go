@@ -72,3 +72,58 @@ func shapeOf(s string) string {
 		return r
 	}, s)
 }
+
+// postalPart cleans the postal code of a cell that holds a city too.
+func (c *Cleaner) postalPart(s string) (string, Reason) {
+	code, _ := c.parts(s)
+	return c.postalCode(code)
+}
+
+// cityPart cleans the city of a cell that holds a postal code too.
+func (c *Cleaner) cityPart(s string) (string, Reason) {
+	_, city := c.parts(s)
+	return c.text(city)
+}
+
+// parts parts "10002 New York", "Brooklyn, NY 11201", "75011 Paris" and "SW1A 1AA
+// London" into code and city. The code is what has digits, at one end; a state
+// between them is dropped.
+func (c *Cleaner) parts(s string) (code, city string) {
+	s = strings.Trim(cleanText(plainDigits(s)), " ,;/-")
+	words := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' || r == '/' || r == ';' })
+	coded := func(w string) bool { return strings.ContainsAny(w, "0123456789") }
+	switch {
+	case len(words) == 0:
+		return "", ""
+	case coded(words[0]):
+		code = words[0]
+		if len(words) > 1 && coded(words[1]) {
+			code += " " + words[1]
+		}
+		at := strings.Index(s, words[0])
+		if len(code) > len(words[0]) {
+			at = strings.Index(s, words[1])
+			city = s[at+len(words[1]):]
+		} else {
+			city = s[at+len(words[0]):]
+		}
+	case coded(words[len(words)-1]):
+		code = words[len(words)-1]
+		from := strings.LastIndex(s, code)
+		if n := len(words) - 2; n > 0 && coded(words[n]) {
+			from = strings.LastIndex(s[:from], words[n])
+			code = words[n] + " " + code
+		}
+		city = s[:from]
+	default:
+		city = s
+	}
+	city = strings.Trim(city, " ,;/-")
+	// "Brooklyn, NY"
+	if i := strings.LastIndexAny(city, ",/"); i > 0 {
+		if state := strings.Trim(city[i+1:], " ."); len(state) == 2 && shapeOf(strings.ToUpper(state)) == "AA" {
+			city = strings.TrimRight(city[:i], " ,/")
+		}
+	}
+	return code, city
+}

@@ -26,6 +26,9 @@ const (
 	SecondValue     Reason = 15 // * another column already gave this field a value
 	NoLetters       Reason = 16 // nothing but punctuation where words belong
 	IdentityCell    Reason = 17 // looks like an identity number; in a sheet its row is refused
+	TwoPeople       Reason = 18 // * "Doe, John & Jane": kept as written
+	DateCell        Reason = 19 // a birth or court date
+	StatusCell      Reason = 20 // words that tell somebody's immigration status or case
 )
 
 // Reasons that refuse a whole row.
@@ -39,6 +42,7 @@ const (
 	Nameless       Reason = 38 // list without email and phone, and no name remains
 	BrokenQuotes   Reason = 39 // quotation marks that do not pair up
 	MoreCells      Reason = 40 // more cells than the header has
+	BrokenCard     Reason = 42 // a vCard without an end, or with a line that cannot be read
 	ErasedBefore   Reason = 41 // asked to be erased; given by the vault, which knows the list
 )
 
@@ -58,17 +62,21 @@ var reasons = [...]struct{ slug, text string }{
 	IllegibleCell:   {"illegible-cell", "marked as illegible"},
 	DittoCell:       {"ditto-cell", "a ditto mark; write the value out"},
 	SecondValue:     {"second-value", "another column of the same field already gave a value"},
-	NoLetters:       {"no-letters", "there is no letter or digit in it"},
-	IdentityCell:    {"identity-number-cell", "this looks like an identity number (SSN, ITIN, A-number), which is never stored"},
+	NoLetters:       {"no-letters", "there is no word in it"},
+	IdentityCell:    {"identity-number-cell", "this looks like an identity, passport or card number, which is never stored"},
+	TwoPeople:       {"two-people", "there seems to be more than one person in the name; it was kept as written, so that each can be given a row of their own"},
+	DateCell:        {"date-in-cell", "there is a date in it, and birth and court dates are not kept"},
+	StatusCell:      {"status-in-cell", "it says something of immigration status or a case, which can be used against people and is not kept; refer them to a lawyer"},
 
 	Ditto:          {"ditto", "the row refers to the row above it with ditto marks; write the values out"},
 	Illegible:      {"illegible", "marked as illegible, and no way to reach the person remains"},
 	Totals:         {"totals", "a row of totals, not a person"},
 	RepeatedHeader: {"repeated-header", "the header again, not a person"},
-	IdentityNumber: {"identity-number", "a cell looks like an identity number (SSN, ITIN, A-number), which is never stored; remove it and import the row again"},
+	IdentityNumber: {"identity-number", "a cell looks like an identity, passport or card number, which is never stored; remove it and import the row again"},
 	Unreachable:    {"no-way-to-reach", "neither an email address nor a phone number remains"},
 	Nameless:       {"no-name", "no name remains"},
 	BrokenQuotes:   {"broken-quotes", "the quotation marks of the row do not pair up, so its cells cannot be told apart"},
+	BrokenCard:     {"broken-card", "the vCard has no end, or a line that cannot be read; export the contact again"},
 	ErasedBefore:   {"erased-before", "this person was erased from the list; if they want to be on it again, add them by hand"},
 	MoreCells:      {"more-cells-than-header", "the row has more cells than the header, so they may stand under the wrong heading; a cell with the separator in it needs quotation marks"},
 }
@@ -103,5 +111,5 @@ func Reasons() []Reason {
 // Partial reports whether a value was kept all the same: the reason is about
 // the rest of the cell.
 func (r Reason) Partial() bool {
-	return r == SecondEmail || r == SecondPhone || r == Extension
+	return r == SecondEmail || r == SecondPhone || r == Extension || r == TwoPeople
 }

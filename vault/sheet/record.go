@@ -7,6 +7,24 @@ import (
 	"io"
 )
 
+// A recordReader yields the records of a file below one another, whatever its
+// format.
+type recordReader interface {
+	// next returns the cells of the next record and the line on which it begins,
+	// or fault where there are none because the record is broken; the reading
+	// goes on behind it. The slice is valid until the next call. width is how
+	// many cells a lenient reading must give to be believed, 0 for any number.
+	// The error is io.EOF behind the last record.
+	next(width int) (cells []string, line int, fault Reason, err error)
+}
+
+// A record is one that is kept for later.
+type record struct {
+	cells []string
+	line  int
+	fault Reason
+}
+
 // records reads the records of a delimited file. It is encoding/csv in its
 // strict mode, which is right for what programs write, with a second look at
 // what that refuses: people write `5" nail` without doubling the mark, and a
@@ -42,22 +60,20 @@ func (r *records) reader(src io.Reader) *csv.Reader {
 	return c
 }
 
-// next returns the cells of the next record and the line on which it begins;
-// the slice is valid until the next call. broken says that the quotation marks
-// of that line cannot be paired up. There are no cells then, and reading goes on
-// with the line below, so that nobody is lost to somebody else's mark. width is
-// how many cells a lenient reading must give to be believed, 0 for any number.
-func (r *records) next(width int) (cells []string, line int, broken bool, err error) {
+// next implements recordReader. Where the quotation marks of a line cannot be
+// paired up, reading goes on with the line below, so that nobody is lost to
+// somebody else's mark.
+func (r *records) next(width int) (cells []string, line int, fault Reason, err error) {
 	cells, err = r.csv.Read()
 	size := int(r.base + r.csv.InputOffset() - r.src.startOffset)
 	if err == nil {
 		line, _ = r.csv.FieldPos(0)
 		r.src.took(size)
-		return cells, r.baseLine + line - 1, false, nil
+		return cells, r.baseLine + line - 1, None, nil
 	}
 	var parse *csv.ParseError
 	if !errors.As(err, &parse) {
-		return nil, 0, false, err
+		return nil, 0, None, err
 	}
 
 	// Empty lines that the reader skipped belong to size, not to the record.
@@ -79,7 +95,7 @@ func (r *records) next(width int) (cells []string, line int, broken bool, err er
 		lenient.LazyQuotes = true
 		if cells, err := lenient.Read(); err == nil && (width == 0 || len(cells) == width) {
 			r.src.took(size)
-			return cells, line, false, nil
+			return cells, line, None, nil
 		}
 	}
 	if i := bytes.IndexByte(r.src.record(size), '\n'); i >= 0 {
@@ -87,7 +103,7 @@ func (r *records) next(width int) (cells []string, line int, broken bool, err er
 	}
 	r.src.took(size)
 	r.restart()
-	return nil, line, true, nil
+	return nil, line, BrokenQuotes, nil
 }
 
 // emptyLines returns the length of the empty lines at the beginning of b.

@@ -1,12 +1,10 @@
 package sheet
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Limits on what is read.
@@ -32,8 +30,15 @@ type Options struct {
 	// trimmed, to the name of a field or to "shareable"; "" or "-" drops the
 	// column. A header of a refused kind cannot be mapped to anything.
 	Map map[string]string
-	// Encoding is "" or "utf-8".
+	// Encoding is what the text is written in, as people and programs name it;
+	// "" has it found out. Workbooks say it themselves.
 	Encoding string
+	// Sheet is the name of the sheet of a workbook; "" is the first that is not
+	// hidden.
+	Sheet string
+	// Claim, if set, is called before a file is held in memory whole, as
+	// workbooks are, and may refuse or wait.
+	Claim func() error
 }
 
 // A Column is one that is read.
@@ -41,6 +46,9 @@ type Column struct {
 	Header string // as it stands in the file, trimmed
 	Field  Field  // of the list; Name too for a part of one that is joined; or Shareable
 	Index  int    // 0-based
+	// ByCells says that the heading alone did not tell: every cell that was looked
+	// at is of this kind.
+	ByCells bool
 }
 
 // A Drop is a column that is not read. It is never parsed further.
@@ -74,9 +82,12 @@ type Row struct {
 
 // A Sheet reads the rows of one file. It is not safe for concurrent use.
 type Sheet struct {
+	format Format
+	text   *text // nil for a workbook
 	fields []Field
 	plan   *plan
-	recs   *records
+	recs   recordReader
+	ahead  []record // read from recs and still to come
 	clean  *Cleaner
 	reach  []int // positions in fields of what reaches a person
 	names  []int // positions in fields of names
@@ -87,67 +98,35 @@ type Sheet struct {
 	err         error     // what Next goes on to answer
 }
 
-// Open finds the header of the sheet in r and plans its columns. Everything
-// that is wrong with the file as a whole, and shows in its beginning, is an
-// *[Error]. r is read as rows are asked for, a little ahead.
-func Open(r io.Reader, o Options) (*Sheet, error) {
-	if err := o.validate(); err != nil {
-		return nil, err
+// Kept returns the columns that are read, in the order of the file. Of a file of
+// vCards it is complete once Next has returned io.EOF.
+func (s *Sheet) Kept() []Column {
+	if c, ok := s.recs.(*cards); ok {
+		return c.kept(s.plan.kept)
 	}
-	switch strings.ToLower(strings.TrimSpace(o.Encoding)) {
-	case "", "utf-8", "utf8", "utf-8-sig":
-	default:
-		return nil, &Error{Reason: BadEncoding, Msg: fmt.Sprintf("encoding %q: this version reads UTF-8 only; %s", o.Encoding, saveAsUTF8)}
-	}
-	head := make([]byte, sniffBytes)
-	n, err := io.ReadFull(r, head)
-	head = head[:n]
-	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-	if err != nil && !whole {
-		return nil, fmt.Errorf("read sheet: %w", err)
-	}
-	f, err := sniff(head, whole, &o)
-	if err != nil {
-		return nil, err
-	}
-	p, err := newPlan(f.header, f.line, &o)
-	if err != nil {
-		return nil, err
-	}
-	rest := io.MultiReader(bytes.NewReader(head[f.body:]), r)
-	s := &Sheet{
-		fields: slices.Clone(o.Fields),
-		plan:   p,
-		recs:   newRecords(newSource(rest, f.below, f.delim, f.loneCR), rune(f.delim)),
-		clean:  NewCleaner(o.Region),
-		totals: cells().totals,
-	}
-	for _, word := range s.totals {
-		s.totalsBegin[word[0]] = true
-	}
-	for i, field := range s.fields {
-		switch {
-		case field == Email || field == Phone:
-			s.reach = append(s.reach, i)
-		case field.named():
-			s.names = append(s.names, i)
-		}
-	}
-	s.unreach = Unreachable
-	if len(s.reach) == 0 {
-		s.reach, s.unreach = s.names, Nameless
-	}
-	return s, nil
+	return slices.Clone(s.plan.kept)
 }
 
-// Kept returns the columns that are read, in the order of the file.
-func (s *Sheet) Kept() []Column { return slices.Clone(s.plan.kept) }
+// Dropped returns the columns that are not read. Of a file of vCards it is
+// complete once Next has returned io.EOF.
+func (s *Sheet) Dropped() []Drop {
+	if c, ok := s.recs.(*cards); ok {
+		return c.dropped(s.plan.dropped)
+	}
+	return slices.Clone(s.plan.dropped)
+}
 
-// Dropped returns the columns that are not read.
-func (s *Sheet) Dropped() []Drop { return slices.Clone(s.plan.dropped) }
+// Format returns how the file holds its records.
+func (s *Sheet) Format() Format { return s.format }
 
-// Encoding returns what the file was read as.
-func (s *Sheet) Encoding() string { return "utf-8" }
+// Encoding returns what the file was read as. A file may be ASCII for long before
+// a character tells, so it is certain once Next has returned io.EOF.
+func (s *Sheet) Encoding() string {
+	if s.text == nil {
+		return utf8Name // the XML of a workbook
+	}
+	return s.text.encoding()
+}
 
 // HasConsent reports whether a column of the sheet says who may be shared.
 func (s *Sheet) HasConsent() bool { return len(s.plan.consent) > 0 }
@@ -159,23 +138,18 @@ func (s *Sheet) Next(row *Row) error {
 	if s.err != nil {
 		return s.err
 	}
-	for {
-		cells, line, broken, err := s.recs.next(s.plan.width)
-		if err != nil {
-			s.err = err
-			return err
-		}
-		if !broken && allBlank(cells) {
-			continue
-		}
-		row.reset(line, len(s.fields))
-		if broken {
-			row.Refusal = BrokenQuotes
-		} else {
-			s.read(cells, row)
-		}
-		return nil
+	cells, line, fault, err := s.next()
+	if err != nil {
+		s.err = err
+		return err
 	}
+	row.reset(line, len(s.fields))
+	if fault != None {
+		row.Refusal = fault
+	} else {
+		s.read(cells, row)
+	}
+	return nil
 }
 
 func allBlank(cells []string) bool {
@@ -224,7 +198,7 @@ func (s *Sheet) read(cells []string, row *Row) {
 		}
 		v, why := "", TooLong
 		if len(cells[c.index]) <= maxCell {
-			v, why = c.clean(s.clean, cells[c.index])
+			v, why = c.clean(s.clean, s.whole(c, cells))
 		}
 		switch {
 		case why == IdentityCell:
@@ -257,7 +231,23 @@ func (s *Sheet) read(cells []string, row *Row) {
 		return
 	}
 	s.readConsent(cells, row)
-	s.requireReach(row)
+	s.requireReach(cells, row)
+}
+
+// whole returns the cell of a column, behind the area code that stands in a
+// column of its own if the cell has none.
+func (s *Sheet) whole(c *column, cells []string) string {
+	cell := cells[c.index]
+	if c.area < 0 || c.area >= len(cells) || len(cells[c.area]) > maxCell {
+		return cell
+	}
+	if n := countDigits(plainDigits(cell)); n < 4 || n > 8 || strings.ContainsAny(cell, "+＋") {
+		return cell
+	}
+	if area := plainDigits(trimASCII(cells[c.area])); countDigits(area) > 0 && countDigits(area) <= 6 {
+		return area + " " + cell
+	}
+	return cell
 }
 
 // second is the reason for another value of a field that has one.
@@ -279,20 +269,38 @@ func (s *Sheet) join(given, family string, row *Row) bool {
 	switch {
 	case given == "":
 		name = family
-	case family != "" && !(len(given) > len(family) && given[len(given)-len(family)-1] == ' ' && strings.HasSuffix(given, family)):
+	case family == "", len(given) > len(family) && given[len(given)-len(family)-1] == ' ' && strings.HasSuffix(given, family):
+	case s.plan.familyFirst && joinsBare(family) && joinsBare(given):
+		name = family + given
+	case s.plan.familyFirst:
+		name = family + " " + given
+	default:
 		name = given + " " + family
 	}
-	name, why := s.clean.text(name)
+	name, why := s.clean.name(name)
 	switch {
 	case why == IdentityCell:
 		row.refuse(IdentityNumber)
 		return false
 	case why != None:
 		row.leaveOut(Name, why)
+	}
+	switch {
 	case *to == "":
 		*to = name
 	case name != "" && *to != name:
 		row.leaveOut(Name, SecondValue)
+	}
+	return true
+}
+
+// joinsBare reports whether s is in a script that writes names without a blank
+// between their parts.
+func joinsBare(s string) bool {
+	for _, r := range s {
+		if !unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) {
+			return false
+		}
 	}
 	return true
 }
@@ -319,14 +327,19 @@ func (s *Sheet) readConsent(cells []string, row *Row) {
 }
 
 // requireReach refuses a row by which nobody can be reached. What was left out
-// of it stays named, for that is what has to be mended.
-func (s *Sheet) requireReach(row *Row) {
+// of it stays named, for that is what has to be mended. A second row of headings,
+// in another language, reaches nobody either.
+func (s *Sheet) requireReach(cells []string, row *Row) {
 	for _, i := range s.reach {
 		if row.Cells[i] != "" {
 			return
 		}
 	}
 	if len(s.reach) == 0 && !allBlank(row.Cells) {
+		return
+	}
+	if s.isHeadings(cells) {
+		row.refuse(RepeatedHeader)
 		return
 	}
 	why := s.unreach
@@ -363,6 +376,26 @@ func (s *Sheet) isHeader(cells []string) bool {
 	return same > 1 || same == len(s.plan.columns)
 }
 
+// isHeadings reports whether a record is a header in other words, as in sheets
+// for people of two languages.
+func (s *Sheet) isHeadings(cells []string) bool {
+	same := 0
+	for i := range s.plan.columns {
+		c := &s.plan.columns[i]
+		if c.index >= len(cells) || blank(cells[c.index]) || len(cells[c.index]) > maxHeader {
+			continue
+		}
+		m := recognise(cells[c.index])
+		if m.kind == unknown {
+			return false
+		}
+		if m.kind == aField && m.field == c.field || m.names() && c.field.named() {
+			same++
+		}
+	}
+	return same > 1 || same == 1 && len(s.plan.columns) == 1
+}
+
 // isTotals reports whether a record sums up others: its first words say so, and
 // nothing in it would reach a person. Suma is a given name too.
 func (s *Sheet) isTotals(cells []string) bool {
@@ -373,7 +406,15 @@ func (s *Sheet) isTotals(cells []string) bool {
 			break
 		}
 	}
-	if first == "" || !s.totalsBegin[first[0]|0x20] {
+	switch {
+	case first == "":
+		return false
+	case first[0] >= utf8.RuneSelf:
+		if len(first) > maxText {
+			return false
+		}
+		first = foldWords(first)
+	case !s.totalsBegin[first[0]|0x20]:
 		return false
 	}
 	if !slices.ContainsFunc(s.totals, func(word string) bool { return sumsUp(first, word) }) {
@@ -400,5 +441,8 @@ func sumsUp(cell, word string) bool {
 	}
 	rest := cell[len(word):]
 	kinds, _ := survey(rest)
-	return kinds&(letterByte|oddByte) == 0 || strings.Contains(word, "total") && byteKinds[rest[0]]&(letterByte|digitByte|oddByte) == 0
+	if kinds&oddByte != 0 {
+		return strings.TrimSpace(plainDigits(rest)) == "" || !strings.ContainsFunc(rest, unicode.IsLetter)
+	}
+	return kinds&letterByte == 0 || strings.Contains(word, "total") && byteKinds[rest[0]]&(letterByte|digitByte|oddByte) == 0
 }

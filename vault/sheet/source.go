@@ -2,8 +2,10 @@ package sheet
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -30,6 +32,8 @@ type source struct {
 	nDelims  int   // handed out since the record began, counted by pieces
 	delimsAt int64 // the record they were counted for
 	loneCR   bool  // lines end with CR alone, as old Macintosh programs write them
+
+	text *text // what r decodes, nil for UTF-8
 }
 
 // sourceChunk is how much is read at once.
@@ -40,9 +44,10 @@ const sourceChunk = 64 << 10
 // commas, a row of a million columns a million.
 const maxDelims = 64 << 10
 
-// newSource reads r, whose first byte stands on the given line of the file.
-func newSource(r io.Reader, line int, delim byte, loneCR bool) *source {
-	return &source{r: r, startLine: line, checkedLine: line, delim: delim, loneCR: loneCR}
+// newSource reads r, whose first byte stands on the given line of the file. t is
+// what r is decoded by, nil for nothing.
+func newSource(r io.Reader, line int, delim byte, loneCR bool, t *text) *source {
+	return &source{r: r, startLine: line, checkedLine: line, delim: delim, loneCR: loneCR, text: t}
 }
 
 // Read implements io.Reader for the record reader.
@@ -106,11 +111,27 @@ func (s *source) fill() error {
 	}
 	if err != nil {
 		s.err = err
-		if err != io.EOF {
-			s.err = fmt.Errorf("read sheet: %w", err)
-		}
 	}
-	return s.check()
+	if err := s.check(); err != nil {
+		return err
+	}
+	if s.err != nil && s.err != io.EOF {
+		s.err = readFault(s.err, s.checkedLine)
+	}
+	return nil
+}
+
+// readFault says why a file cannot be read on behind the given line.
+func readFault(err error, line int) error {
+	var e *Error
+	var other *errOtherEncoding
+	switch {
+	case errors.As(err, &e):
+		return err
+	case errors.As(err, &other):
+		return &Error{Reason: BadEncoding, Line: line, Msg: other.msg}
+	}
+	return fmt.Errorf("read sheet: %w", err)
 }
 
 // check advances checked over what is good. An incomplete character at the end
@@ -120,6 +141,11 @@ func (s *source) check() error {
 	if i := bytes.IndexByte(rest, 0); i >= 0 {
 		return &Error{Reason: NotASheet, Line: s.checkedLine + bytes.Count(rest[:i], newline),
 			Msg: "a NUL byte: this is no text; " + saveAsUTF8}
+	}
+	if s.text != nil && s.text.foreign() {
+		if i := bytes.Index(rest, []byte("\uFFFD")); i >= 0 {
+			return s.broken(s.checked + i)
+		}
 	}
 	good := len(rest)
 	if !utf8.Valid(rest) {
@@ -136,8 +162,12 @@ func (s *source) check() error {
 var newline = []byte{'\n'}
 
 func (s *source) broken(at int) error {
+	name := utf8Name
+	if s.text != nil {
+		name = s.text.encoding()
+	}
 	return &Error{Reason: BadEncoding, Line: s.checkedLine + bytes.Count(s.buf[s.checked:at], newline),
-		Msg: "not UTF-8 here, so names would be damaged; " + saveAsUTF8}
+		Msg: fmt.Sprintf("not %s here, so names would be damaged; %s", strings.ToUpper(name), saveAsUTF8)}
 }
 
 const saveAsUTF8 = `in the spreadsheet program, save the sheet as "CSV UTF-8" and import that`

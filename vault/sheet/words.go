@@ -222,7 +222,7 @@ var english = language{
 		"street-address": {"street address", "street", "address", "addresses", "home address", "home address 1", "home address 2", "mailing address", "address line",
 			"address line 1", "address line 2", "address1", "address2", "primary address1", "primary address2", "can2 user address", "apartment", "apt",
 			"house number", "po box", "=where do you live"},
-		"notes": {"note", "notes", "note s", "comment", "comments", "comment s", "remarks", "remark", "anything else", "additional information", "additional info",
+		"notes": {"note", "notes", "note s", "=comment", "any comment", "your comment", "comments", "comment s", "remarks", "remark", "anything else", "additional information", "additional info",
 			"other information", "other info", "=message", "=details", "observations", "story", "tell us about", "tell us more", "how can we help",
 			"questions or comments"},
 	},

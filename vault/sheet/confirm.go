@@ -1,0 +1,98 @@
+package sheet
+
+import (
+	"slices"
+	"strings"
+)
+
+// confirm looks at cells where headings leave a doubt. A heading that means a
+// field only perhaps ("Contact") is taken for it if its cells say so. And a
+// column that no table knows, such as one headed with a question, is taken for
+// the addresses or numbers of the list if no other column is, if it is the only
+// one that can be, and if its cells are nothing else. Names are never told by
+// cells: every word may be one.
+//
+// It changes meanings, and returns which columns it decided about.
+func confirm(headers []string, meanings []meaning, mapped []mapping, o *Options, sample func() ([]record, error)) (byCells []bool, err error) {
+	byCells = make([]bool, len(meanings))
+	var records []record
+	look := func() error {
+		if records == nil {
+			records, err = sample()
+		}
+		return err
+	}
+	clean := NewCleaner(o.Region)
+	for i, m := range meanings {
+		if m.kind != perhaps || mapped[i] != notMapped {
+			continue
+		}
+		if err := look(); err != nil {
+			return nil, err
+		}
+		meanings[i] = meaning{}
+		for _, f := range []Field{m.field, m.other} {
+			if f != "" && columnIs(clean, f, records, i, false) >= 1 {
+				meanings[i], byCells[i] = meaning{kind: aField, field: f}, true
+				break
+			}
+		}
+	}
+	for _, f := range []Field{Email, Phone} {
+		if !slices.Contains(o.Fields, f) || slices.ContainsFunc(meanings, func(m meaning) bool { return m.kind == aField && m.field == f }) {
+			continue
+		}
+		only := -1
+		for i, m := range meanings {
+			if m.kind != unknown || mapped[i] != notMapped || len(headers[i]) > maxHeader {
+				continue
+			}
+			if err := look(); err != nil {
+				return nil, err
+			}
+			if columnIs(clean, f, records, i, f == Phone) < leastToTell {
+				continue
+			}
+			if only >= 0 {
+				only = -1
+				break
+			}
+			only = i
+		}
+		if only >= 0 {
+			meanings[only], byCells[only] = meaning{kind: aField, field: f}, true
+		}
+	}
+	return byCells, nil
+}
+
+// leastToTell is how many cells have to be addresses or numbers before they tell
+// what a column holds whose heading says nothing.
+const leastToTell = 2
+
+// columnIs returns how many cells of a column are of a field, if nearly all are
+// that have something in them; else 0. Ten digits alone may be any number that a
+// form has given out, so half of them have to be written as people write phone
+// numbers if written says so.
+func columnIs(clean *Cleaner, f Field, records []record, i int, written bool) int {
+	all, fit, signs := 0, 0, 0
+	for _, r := range records {
+		if i >= len(r.cells) || blank(r.cells[i]) || len(r.cells[i]) > maxCell {
+			continue
+		}
+		cell := r.cells[i]
+		if v, _ := clean.Clean(f, cell); v != "" {
+			fit++
+		} else if v, why := clean.text(cell); v == "" && why == None {
+			continue // n/a
+		}
+		all++
+		if strings.ContainsAny(strings.TrimSpace(cell), "+()-. ") {
+			signs++
+		}
+	}
+	if fit == 0 || fit*10 < all*9 || written && signs*2 < all {
+		return 0
+	}
+	return fit
+}

@@ -1,0 +1,317 @@
+package sheet_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/xuri/excelize/v2"
+
+	"github.com/rallyvault/rallyvault/vault/sheet"
+)
+
+// workbook makes a workbook with one sheet of the given rows.
+func workbook(t testing.TB, rows [][]any, more ...func(*excelize.File)) []byte {
+	t.Helper()
+	f := excelize.NewFile()
+	defer f.Close()
+	for i, r := range rows {
+		if err := f.SetSheetRow("Sheet1", fmt.Sprintf("A%d", i+1), &r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range more {
+		m(f)
+	}
+	var b bytes.Buffer
+	if err := f.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// part is one part of a zip file.
+type part struct {
+	name string
+	data io.Reader
+}
+
+// repack replaces parts of a zip file, or adds them.
+func repack(t testing.TB, file []byte, parts ...part) []byte {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, p := range parts {
+		to, err := w.Create(p.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(to, p.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range z.File {
+		replaced := false
+		for _, p := range parts {
+			replaced = replaced || p.name == f.Name
+		}
+		if !replaced {
+			if err := w.Copy(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func content(t testing.TB, file []byte, name string) string {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := z.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+const sheetPart = "xl/worksheets/sheet1.xml"
+
+var people = [][]any{{"Name", "Email", "Phone"}, {"Ana Prueba", "ana@example.org", 2125550101}, {"Bo Lee", "bo@example.org", "(646) 555-0102"}}
+
+func TestWorkbook(t *testing.T) {
+	hidden := func(f *excelize.File) {
+		f.NewSheet("Second one")
+		f.SetSheetRow("Second one", "A1", &[]any{"Email"})
+		f.SetSheetRow("Second one", "A2", &[]any{"cy@example.org"})
+		f.SetActiveSheet(1)
+		f.SetSheetVisible("Sheet1", false)
+	}
+	for _, tt := range []struct {
+		name string
+		file []byte
+		o    sheet.Options
+		want string
+	}{
+		{"numbers", workbook(t, people), usual,
+			"2 \"Ana Prueba\" \"+12125550101\" \"ana@example.org\"\n3 \"Bo Lee\" \"+16465550102\" \"bo@example.org\"\n"},
+		{"rows and columns away from the corner", workbook(t, nil, func(f *excelize.File) {
+			f.SetSheetRow("Sheet1", "C7", &[]any{"Name", "", "Email"})
+			f.SetSheetRow("Sheet1", "C9", &[]any{"Ana", "x", "ana@example.org"})
+		}), usual, "9 \"Ana\" \"\" \"ana@example.org\"\n"},
+		{"formatted", workbook(t, [][]any{{"Name", "Email", "ZIP", "Phone"}, {"Ana", "ana@example.org", 2139, 2125550101}}, func(f *excelize.File) {
+			zip, sci := "00000", "0.00E+00"
+			for cell, format := range map[string]*string{"C2": &zip, "D2": &sci} {
+				style, err := f.NewStyle(&excelize.Style{CustomNumFmt: format})
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.SetCellStyle("Sheet1", cell, cell, style)
+			}
+		}), usual, "2 \"Ana\" \"+12125550101\" \"ana@example.org\" \"02139\"\n"},
+		{"merged down", workbook(t, [][]any{{"March sign-in"}, {"Name", "Email", "Phone"}, {"Ana", "both@example.org"}, {"Luz"}, {"Bo", "bo@example.org"}}, func(f *excelize.File) {
+			f.MergeCell("Sheet1", "A1", "C1")
+			f.MergeCell("Sheet1", "B3", "B4")
+		}), usual, "3 \"Ana\" \"\" \"both@example.org\"\n4 \"Luz\" \"\" \"both@example.org\"\n5 \"Bo\" \"\" \"bo@example.org\"\n"},
+		{"the sheet that is asked for", workbook(t, people, func(f *excelize.File) {
+			f.NewSheet("Rally")
+			f.SetSheetRow("Rally", "A1", &[]any{"Email"})
+			f.SetSheetRow("Rally", "A2", &[]any{"cy@example.org"})
+		}), sheet.Options{Fields: usual.Fields, Region: "US", Sheet: "Rally"}, "2 \"\" \"\" \"cy@example.org\"\n"},
+		{"the first that is to be seen", workbook(t, people, hidden), usual, "2 \"\" \"\" \"cy@example.org\"\n"},
+		{"formulas are data", workbook(t, [][]any{{"Name", "Email"}, {"=HYPERLINK(1)", "ana@example.org"}}), usual, "2 \"=HYPERLINK(1)\" \"\" \"ana@example.org\"\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := sheet.Open(bytes.NewReader(tt.file), tt.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var row sheet.Row
+			var got strings.Builder
+			for {
+				if err = s.Next(&row); err != nil {
+					break
+				}
+				fmt.Fprint(&got, row.Line)
+				last := 0
+				for i, c := range row.Cells {
+					if c != "" {
+						last = i
+					}
+				}
+				for _, c := range row.Cells[:last+1] {
+					fmt.Fprintf(&got, " %q", c)
+				}
+				fmt.Fprintln(&got)
+			}
+			if err != io.EOF || got.String() != tt.want || s.Format() != sheet.Workbook || s.Encoding() != "utf-8" {
+				t.Errorf("got %s%v, want %s", got.String(), err, tt.want)
+			}
+		})
+	}
+}
+
+// TestHostileWorkbooks: what is no workbook, or one that was made to do harm, is
+// refused whole, whatever the library would make of it, in little memory and
+// without a file of its own.
+func TestHostileWorkbooks(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", dir+"/not-there")
+	good := workbook(t, people)
+	xml := content(t, good, sheetPart)
+	zeros := func(n int64) io.Reader {
+		return io.LimitReader(&endless{piece: strings.Repeat(" ", 512), n: 1 << 40}, n)
+	}
+	many := make([]part, 3000)
+	for i := range many {
+		many[i] = part{fmt.Sprintf("x/%d.xml", i), strings.NewReader("x")}
+	}
+	lying := func(says uint64) []byte {
+		var data, b bytes.Buffer
+		io.Copy(&data, zeros(80<<20))
+		w := zip.NewWriter(&b)
+		to, _ := w.Create(sheetPart)
+		io.Copy(to, &data)
+		w.Close()
+		// The size that it has when unzipped stands in the directory at the end.
+		file := b.Bytes()
+		at := bytes.LastIndex(file, []byte("PK\x01\x02"))
+		for i := range 4 {
+			file[at+24+i] = byte(says >> (8 * i))
+		}
+		return file
+	}
+	for _, tt := range []struct {
+		name string
+		file []byte
+		want sheet.FileReason
+	}{
+		{"a bomb in the sheet", repack(t, good, part{sheetPart, zeros(256 << 20)}), sheet.TooLargeWorkbook},
+		{"a bomb in a picture", repack(t, good, part{"xl/media/image1.png", zeros(200 << 20)}), sheet.TooLargeWorkbook},
+		{"a bomb in many parts", repack(t, good, part{"a", zeros(30 << 20)}, part{"b", zeros(30 << 20)}, part{"c", zeros(30 << 20)}), sheet.TooLargeWorkbook},
+		{"a million styles", repack(t, good, part{"xl/styles.xml", io.MultiReader(strings.NewReader("<styleSheet>"), &endless{piece: "<xf/>", n: 9 << 20}, strings.NewReader("</styleSheet>"))}), sheet.TooLargeWorkbook},
+		{"millions of strings", repack(t, good, part{"xl/sharedStrings.xml", io.MultiReader(strings.NewReader("<sst>"), &endless{piece: "<si/>", n: 30 << 20}, strings.NewReader("</sst>"))}), sheet.TooLargeWorkbook},
+		{"says it is small", lying(1000), sheet.NotASheet},
+		{"says it has a gigabyte", lying(1 << 30), sheet.TooLargeWorkbook},
+		{"thousands of parts", repack(t, good, many...), sheet.TooLargeWorkbook},
+		{"13 MB of noise", append(bytes.Clone(good), make([]byte, 13<<20)...), sheet.TooLargeWorkbook},
+		{"one part twice", repack(t, good, part{"xl\\worksheets\\sheet1.xml", strings.NewReader(xml)}), sheet.NotASheet},
+		{"cut off", good[:len(good)/2], sheet.NotASheet},
+		{"sheet cut off", repack(t, good, part{sheetPart, strings.NewReader(xml[:strings.Index(xml, "</row>")+6])}), sheet.NotASheet},
+		{"sheet cut off in a cell", repack(t, good, part{sheetPart, strings.NewReader(xml[:strings.Index(xml, "</row>")-4])}), sheet.NotASheet},
+		{"no sheet", repack(t, good, part{sheetPart, strings.NewReader("")}), sheet.NotASheet},
+		{"a tag that is never closed", repack(t, good, part{sheetPart, strings.NewReader(strings.Replace(xml, "</row>", "</rov>", 1))}), sheet.NotASheet},
+		{"a string that there is none of", repack(t, good, part{sheetPart, strings.NewReader(strings.Replace(xml, "<v>0</v>", "<v>9999</v>", 1))}), sheet.NotASheet},
+		{"strings cut off", repack(t, good, part{"xl/sharedStrings.xml", strings.NewReader(content(t, good, "xl/sharedStrings.xml")[:200])}), sheet.NotASheet},
+		{"an entity", repack(t, good, part{sheetPart, strings.NewReader(`<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>` + strings.Replace(xml, "<sheetData>", "<sheetData>&e;", 1))}), sheet.NotASheet},
+		{"an entity in the strings", repack(t, good, part{"xl/sharedStrings.xml", strings.NewReader(`<?xml version="1.0"?><!DOCTYPE sst [<!ENTITY e SYSTEM "file:///etc/passwd">]><sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>&e;</t></si></sst>`)}), sheet.NotASheet},
+		{"a row of a million columns", repack(t, good, part{sheetPart, strings.NewReader(wideRow(xml, 1_000_000))}), sheet.TooManyColumns},
+		{"a row of 16,384 columns", repack(t, good, part{sheetPart, strings.NewReader(wideRow(xml, 16_384))}), sheet.TooManyColumns},
+		{"a row far below", repack(t, good, part{sheetPart, strings.NewReader(strings.Replace(xml, `<row r="3"`, `<row r="2000000"`, 1))}), sheet.NotASheet},
+		{"rows out of order", repack(t, good, part{sheetPart, strings.NewReader(strings.Replace(xml, `<row r="3"`, `<row r="1"`, 1))}), sheet.NotASheet},
+		{"no such sheet", good, sheet.NoSuchSheet},
+		{"empty", workbook(t, nil), sheet.Empty},
+		{"no header", workbook(t, [][]any{{"a", "b"}, {1, 2}}), sheet.NoHeader},
+		{"a text document", repack(t, zipOf("word/document.xml")), sheet.NotASheet},
+		{"OpenDocument", repack(t, zipOf("content.xml")), sheet.NotASheet},
+		{"sheets in a zip", repack(t, zipOf("a.csv")), sheet.NotASheet},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := usual
+			if tt.want == sheet.NoSuchSheet {
+				o.Sheet = "Nowhere"
+			}
+			peak := watchHeap(t)
+			_, err := account(t, bytes.NewReader(tt.file), o)
+			var e *sheet.Error
+			if !errors.As(err, &e) || e.Reason != tt.want {
+				t.Fatalf("got %v, want %s", err, tt.want)
+			}
+			if large := tt.want == sheet.TooLargeWorkbook || tt.want == sheet.TooManyColumns; e.TooLarge != large {
+				t.Errorf("too large: got %v, want %v", e.TooLarge, large)
+			}
+			if strings.Contains(err.Error(), "ana@") || strings.Contains(err.Error(), "root:") {
+				t.Errorf("the error repeats a cell: %v", err)
+			}
+			if got := peak(); got > 160<<20 {
+				t.Errorf("%d MB of heap", got>>20)
+			}
+		})
+	}
+}
+
+func zipOf(name string) []byte {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	to, _ := w.Create(name)
+	io.WriteString(to, "Name,Email\n")
+	w.Close()
+	return b.Bytes()
+}
+
+func wideRow(xml string, columns int) string {
+	var b strings.Builder
+	b.WriteString(xml[:strings.Index(xml, "<sheetData>")+len("<sheetData>")])
+	b.WriteString(`<row r="1">`)
+	for range columns {
+		b.WriteString(`<c t="inlineStr"><is><t>x</t></is></c>`)
+	}
+	b.WriteString("</row>" + xml[strings.Index(xml, "</sheetData>"):])
+	return b.String()
+}
+
+// watchHeap returns a function that says how much more heap was in use at most
+// than at the beginning.
+func watchHeap(t *testing.T) (peak func() uint64) {
+	t.Helper()
+	runtime.GC()
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	before := m.HeapAlloc
+	var most atomic.Uint64
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most.Store(max(most.Load(), m.HeapAlloc))
+			select {
+			case <-stop:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+		}
+	}()
+	return func() uint64 {
+		close(stop)
+		<-stopped
+		return max(most.Load(), before) - before
+	}
+}
