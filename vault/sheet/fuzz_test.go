@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"testing/iotest"
 	"unicode"
 
+	"github.com/emersion/go-vcard"
+	"github.com/xuri/excelize/v2"
 	"pgregory.net/rapid"
 
 	"github.com/rallyvault/rallyvault/vault/sheet"
@@ -22,9 +25,13 @@ import (
 // the file, are either stored or refused, hold nothing that a line of storage
 // cannot, and do not depend on the pieces in which the file arrives.
 func FuzzSheet(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.csv")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no samples: %v", err)
+	var files []string
+	for _, pattern := range []string{"testdata/*.csv", "testdata/corpus/dirt-*.csv", "testdata/corpus/encoding-*", "testdata/corpus/*.vcf", "testdata/corpus/refused-*"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil || len(more) == 0 {
+			f.Fatalf("no samples: %v", err)
+		}
+		files = append(files, more...)
 	}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
@@ -60,24 +67,63 @@ func checkSheet(t *testing.T, data []byte) {
 	var row sheet.Row
 	line := 0
 	for s.Next(&row) == nil {
-		if row.Line <= line {
-			t.Errorf("line %d behind line %d", row.Line, line)
-		}
+		checkRow(t, &row, line)
 		line = row.Line
-		reached := false
-		for i, c := range row.Cells {
-			reached = reached || c != "" && (usual.Fields[i] == sheet.Email || usual.Fields[i] == sheet.Phone)
-			if row.Refusal != sheet.None && c != "" {
-				t.Errorf("line %d is refused and has cells", line)
-			}
-			if strings.ContainsFunc(c, unicode.IsControl) {
-				t.Errorf("line %d: control characters in a cell", line)
-			}
+	}
+}
+
+// checkRow holds for every row of any file in a list of usual's fields.
+func checkRow(t *testing.T, row *sheet.Row, after int) {
+	t.Helper()
+	if row.Line <= after {
+		t.Errorf("line %d behind line %d", row.Line, after)
+	}
+	reached := false
+	for i, c := range row.Cells {
+		reached = reached || c != "" && (usual.Fields[i] == sheet.Email || usual.Fields[i] == sheet.Phone)
+		if row.Refusal != sheet.None && c != "" {
+			t.Errorf("line %d is refused and has cells", row.Line)
 		}
-		if row.Refusal == sheet.None && !reached {
-			t.Errorf("line %d is stored and reaches nobody", line)
+		if strings.ContainsFunc(c, unicode.IsControl) {
+			t.Errorf("line %d: control characters in a cell", row.Line)
 		}
 	}
+	if row.Refusal == sheet.None && !reached {
+		t.Errorf("line %d is stored and reaches nobody", row.Line)
+	}
+}
+
+// FuzzWorkbook puts any XML into the parts of a workbook. It is refused, or rows
+// come as of any sheet; and no row is lost without a word.
+func FuzzWorkbook(f *testing.F) {
+	good := workbook(f, people, func(w *excelize.File) { w.MergeCell("Sheet1", "B2", "B3") })
+	xml, texts := content(f, good, sheetPart), content(f, good, "xl/sharedStrings.xml")
+	f.Add(xml, texts)
+	f.Add(xml[:len(xml)/2], texts)
+	f.Add(strings.ReplaceAll(xml, "</row>", ""), texts)
+	f.Add(strings.ReplaceAll(xml, `r="`, `q="`), texts)
+	f.Add(strings.ReplaceAll(xml, "<v>", "<v>9"), texts)
+	f.Add(strings.ReplaceAll(xml, `t="s"`, `t="inlineStr"`), "")
+	f.Add(`<worksheet><sheetData><row r="1"><c t="inlineStr"><is><t>Email</t></is></c></row><row><c t="str"><v>ana@example.org</v></c></row></sheetData></worksheet>`, "<sst/>")
+	f.Fuzz(func(t *testing.T, xml, texts string) {
+		file := repack(t, good, part{sheetPart, strings.NewReader(xml)}, part{"xl/sharedStrings.xml", strings.NewReader(texts)})
+		s, err := sheet.Open(bytes.NewReader(file), usual)
+		line, last := 0, strings.Count(xml, "<row")
+		for row := (sheet.Row{}); err == nil; {
+			if err = s.Next(&row); err == nil {
+				checkRow(t, &row, line)
+				line = row.Line
+				last--
+			}
+		}
+		var e *sheet.Error
+		if err != io.EOF && !errors.As(err, &e) {
+			t.Errorf("got %v, want a *sheet.Error", err)
+		}
+		if last < 0 {
+			t.Errorf("%d rows more than there are", -last)
+		}
+	})
 }
 
 // FuzzHeader reads one record as the header of a sheet, with one mapping of a
@@ -216,6 +262,68 @@ func TestEveryRowIsAccountedFor(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%d rows came back, want %d", got, want)
+		}
+	})
+}
+
+// TestFormatsAgree writes the same people as text, as a workbook and as vCards,
+// and reads the same cells from each.
+func TestFormatsAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.OneOf(rapid.SampledFrom([]string{"Ana Prueba", "Doe, John; Jr.", "José \\ Ángel", "李 小龙", "محمد", "=1+1", "Bo: Lee", "two\nlines"}),
+			rapid.StringOf(rapid.SampledFrom([]rune("aBcé,;:\\\"' ñ李"))))
+		email := rapid.SampledFrom([]string{"ana@example.org", "ANA@example.org", "", "bo.lee+x@example.org"})
+		phone := rapid.SampledFrom([]string{"+1 212-555-0101", "(646) 555-0102", "", "2.12E+09", "347 555 0103 x9"})
+		type person struct{ name, email, phone string }
+		var all []person
+		for range rapid.IntRange(1, 6).Draw(t, "people") {
+			all = append(all, person{name.Draw(t, "name"), email.Draw(t, "email"), phone.Draw(t, "phone")})
+		}
+
+		var text, cards bytes.Buffer
+		w := csv.NewWriter(&text)
+		w.Write([]string{"FN", "Email", "Phone"})
+		book := [][]any{{"FN", "Email", "Phone"}}
+		enc := vcard.NewEncoder(&cards)
+		for _, p := range all {
+			w.Write([]string{p.name, p.email, p.phone})
+			book = append(book, []any{p.name, p.email, p.phone})
+			c := vcard.Card{}
+			c.SetValue(vcard.FieldVersion, "4.0")
+			for field, v := range map[string]string{vcard.FieldFormattedName: p.name, vcard.FieldEmail: p.email, vcard.FieldTelephone: p.phone} {
+				if v != "" {
+					c.SetValue(field, v)
+				}
+			}
+			if err := enc.Encode(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Flush()
+		o := usual
+		o.Map = map[string]string{"FN": "name"}
+		var first []string
+		for format, file := range map[string][]byte{"csv": text.Bytes(), "xlsx": workbook(t, book), "vcard": cards.Bytes()} {
+			s, err := sheet.Open(bytes.NewReader(file), o)
+			if err != nil {
+				t.Fatalf("%s: %v", format, err)
+			}
+			var got []string
+			for row := (sheet.Row{}); err == nil; {
+				if err = s.Next(&row); err == nil && (row.Refusal == sheet.None || row.Cells != nil) {
+					got = append(got, fmt.Sprintf("%q %q %s", row.Cells, row.LeftOut, row.Refusal.Slug()))
+				}
+			}
+			got = slices.DeleteFunc(got, func(s string) bool { return strings.HasSuffix(s, "no-way-to-reach") })
+			if err != io.EOF {
+				t.Fatalf("%s: %v", format, err)
+			}
+			if first == nil {
+				first = got
+			}
+			if !slices.Equal(got, first) {
+				t.Errorf("%s differs: got %s, another gave %s", format, got, first)
+			}
 		}
 	})
 }

@@ -15,12 +15,13 @@ import (
 	"time"
 
 	"github.com/xuri/excelize/v2"
+	"pgregory.net/rapid"
 
 	"github.com/rallyvault/rallyvault/vault/sheet"
 )
 
 // workbook makes a workbook with one sheet of the given rows.
-func workbook(t testing.TB, rows [][]any, more ...func(*excelize.File)) []byte {
+func workbook(t rapid.TB, rows [][]any, more ...func(*excelize.File)) []byte {
 	t.Helper()
 	f := excelize.NewFile()
 	defer f.Close()
