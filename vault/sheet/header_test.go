@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -628,6 +629,19 @@ func TestReasons(t *testing.T) {
 	for _, r := range []sheet.Reason{sheet.None, 31, 255} {
 		if r.Slug() != "" || r.String() != "" {
 			t.Errorf("reason %d is called %q", r, r.Slug())
+		}
+	}
+}
+
+// TestRulesNameEveryReason: an organiser finds whatever an answer says in RULES.md.
+func TestRulesNameEveryReason(t *testing.T) {
+	rules, err := os.ReadFile("RULES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range sheet.Reasons() {
+		if !strings.Contains(string(rules), "`"+r.Slug()+"`") {
+			t.Errorf("RULES.md does not say what %s is", r.Slug())
 		}
 	}
 }
