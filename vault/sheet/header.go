@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -18,6 +19,8 @@ type meaning struct {
 	other        Field        // for perhaps, a second one, "" for none
 	familyFirst  bool         // of a name: the language writes the family name first
 	nameIsFamily bool         // of a given name: beside it, "name" is the family name
+	follows      bool         // of a family name: the second one, which follows that in another column
+	owner        string       // whose it is, if that may be another than the person of the row
 	refused      *refusedKind // for aRefused
 }
 
@@ -34,6 +37,7 @@ const (
 	consent                   // yes or no to being shared
 	noConsent                 // yes means no
 	unneeded                  // known, and no field is for it
+	another                   // of somebody else than the person of the row
 	aRefused                  // a kind no list may hold
 )
 
@@ -44,6 +48,8 @@ type vocabulary struct {
 	state, and         map[string]bool
 	filler             phrases[bool]
 	mail, others       phrases[bool]
+	owners             phrases[bool] // whether it may be another than the person of the row
+	qualifiers         phrases[bool]
 	consent, noConsent []string
 }
 
@@ -70,6 +76,11 @@ var words = sync.OnceValue(func() *vocabulary {
 		v.mail.add(true, l.mail)
 		v.others.add(true, l.others)
 		v.others.add(true, possessives(l.others))
+		v.owners.add(true, l.owners)
+		v.owners.add(true, possessives(l.owners))
+		v.owners.add(false, l.selves)
+		v.owners.add(false, possessives(l.selves))
+		v.qualifiers.add(true, l.qualifiers)
 		for _, s := range l.consent {
 			v.consent = append(v.consent, letters(s))
 		}
@@ -100,6 +111,7 @@ func (l *language) meanings() iter.Seq2[meaning, []string] {
 		_ = yield(meaning{kind: nameOrGiven, familyFirst: l.familyFirst}, l.nameOrGiven) &&
 			yield(meaning{kind: nameOrFamily, familyFirst: l.familyFirst}, l.nameOrFamily) &&
 			yield(meaning{kind: aField, field: Name, familyFirst: true}, l.nameFamilyFirst) &&
+			yield(meaning{kind: aField, field: FamilyName, familyFirst: l.familyFirst, follows: true}, l.secondFamily) &&
 			yield(meaning{kind: perhaps, field: Email, other: Phone}, l.reach) &&
 			yield(meaning{kind: areaCode}, l.areaCode) &&
 			yield(meaning{kind: postalAndCity}, l.postalAndCity) &&
@@ -151,7 +163,7 @@ func recognise(header string) meaning {
 	}
 	whole := headerKey(header)
 	m := recogniseHeading(header, whole)
-	if m.kind == unknown || m.kind == unneeded && words().exact(whole).kind == unknown {
+	if m.kind == unknown || m.kind == another || m.kind == unneeded && words().exact(whole).kind == unknown {
 		if k := refusedIn(whole); k != nil {
 			return meaning{kind: aRefused, refused: k}
 		}
@@ -168,6 +180,11 @@ func recogniseHeading(header, whole string) meaning {
 	if m := v.exact(whole); m.kind != unknown {
 		return m
 	}
+	if inner := memberOf(header); inner != "" {
+		if m := v.exact(headerKey(inner)); m.kind != unknown {
+			return m // "contact[firstName]", as programs write "contact first name"
+		}
+	}
 	main, asides := splitParens(plurals.Replace(unnumbered(header)))
 	if headerKey(main) == "" && len(asides) > 0 {
 		main, asides = strings.Join(asides, " "), nil
@@ -182,7 +199,7 @@ func recogniseHeading(header, whole string) meaning {
 			return meaning{kind: aRefused, refused: k}
 		}
 		if v.others.in(key) {
-			return meaning{}
+			return meaning{kind: another}
 		}
 		// "City (where you live)" is not contradicted, and neither is what says
 		// nothing enlightened: "Pet (name)".
@@ -204,10 +221,16 @@ func (v *vocabulary) heading(main string) meaning {
 	if m := v.phrase(key); m.kind != unknown {
 		return m
 	}
+	if m := v.owned(key); m.kind != unknown || m.owner != "" {
+		return m
+	}
 	if v.others.in(key) {
-		return meaning{}
+		return meaning{kind: another}
 	}
 	if m := v.place(key); m.kind != unknown {
+		return m
+	}
+	if m := v.qualified(key); m.kind != unknown {
 		return m
 	}
 	// "Name / Nombre", "Email | Correo": the parts have to agree. One that says
@@ -223,10 +246,16 @@ func (v *vocabulary) heading(main string) meaning {
 	// "Ticket - Name" and "Name - Title".
 	parts = strings.FieldsFunc(dashes.Replace(main), func(r rune) bool { return r == '\x00' })
 	if len(parts) > 1 {
-		if v.phrase(headerKey(parts[0])).kind == unknown {
+		first := v.phrase(headerKey(parts[0]))
+		if first.kind == unknown {
 			return meaning{}
 		}
-		return v.agreed(parts, func(key string) bool { return strings.Count(key, " ") >= 2 })
+		if m := v.phrase(headerKey(parts[1])); len(parts) == 2 && first.named() && m.part() {
+			return m // "Name - Last name", as forms write the parts of one question
+		}
+		return v.agreed(parts, func(key string) bool {
+			return strings.Count(key, " ") >= 2 || first.is(Email, Phone) && v.qualifiers.of[key]
+		})
 	}
 	// "姓名 Name": two scripts are two headings.
 	if parts = byScript(key); len(parts) > 1 {
@@ -267,10 +296,14 @@ func unnumbered(header string) string {
 	s := strings.TrimLeft(header, " ")
 	digits := strings.TrimLeft(s, "Qq")
 	rest := strings.TrimLeft(digits, "0123456789")
-	if n := len(digits) - len(rest); n == 0 || n > 2 || len(s)-len(digits) > 1 || rest == "" || strings.IndexByte(".):", rest[0]) < 0 {
+	if n := len(digits) - len(rest); n == 0 || n > 2 || len(s)-len(digits) > 1 {
 		return header
 	}
-	return rest[1:]
+	sign, size := utf8.DecodeRuneInString(rest)
+	if !strings.ContainsRune(".):、．，）", sign) {
+		return header
+	}
+	return rest[size:]
 }
 
 // and returns what a header of two parts means, and whether they agree.
@@ -395,6 +428,67 @@ func (v *vocabulary) bare(key string) (string, meaning) {
 		}
 	}
 	return key, meaning{}
+}
+
+// qualified recognises the headers that say which of a person's addresses or
+// numbers they are of: "Tel. de casa", "Home ph.".
+func (v *vocabulary) qualified(key string) meaning {
+	for range 2 {
+		n := v.qualifiers.leads(key)
+		if n > 0 {
+			key = strings.TrimPrefix(key[n:], " ")
+		} else if n = v.qualifiers.trails(key); n > 0 {
+			key = strings.TrimSuffix(key[:len(key)-n], " ")
+		} else {
+			break
+		}
+		if m := v.exact(key); m.is(Email, Phone) {
+			return m
+		}
+	}
+	return meaning{}
+}
+
+// owned recognises the headers that say whose something is, and that may be the
+// person of the row: "Tenant phone", "Passenger's cell", "Correo del inquilino". An
+// owner alone has no kind: plan decides whether it is a name.
+func (v *vocabulary) owned(key string) meaning {
+	if v.owners.of[key] {
+		return meaning{owner: strings.TrimSuffix(key, "s")}
+	}
+	owner, rest := "", ""
+	if n := v.owners.leads(key); n > 0 {
+		owner, rest = key[:n], strings.TrimPrefix(key[n:], " ")
+	} else if n := v.owners.trails(key); n > 0 {
+		owner, rest = key[len(key)-n:], strings.TrimSuffix(key[:len(key)-n], " ")
+		for _, of := range []string{" del", " de la", " de l", " de", " du", " des", " of the", " of", " do", " da", " der", " des"} {
+			rest = strings.TrimSuffix(rest, of)
+		}
+	}
+	if rest == "" {
+		return meaning{}
+	}
+	m := v.exact(rest)
+	if m.kind == unknown {
+		m = v.qualified(rest)
+	}
+	if m.kind != aField && !m.named() {
+		return meaning{}
+	}
+	if v.owners.of[owner] {
+		m.owner = strings.TrimSuffix(owner, "s")
+	}
+	return m
+}
+
+// memberOf returns "contact firstName" for "contact[firstName]", and "" for what
+// is not written so.
+func memberOf(header string) string {
+	outer, inner, ok := strings.Cut(header, "[")
+	if !ok || outer == "" || !strings.HasSuffix(inner, "]") || strings.ContainsAny(header, " ()") {
+		return ""
+	}
+	return outer + " " + strings.TrimSuffix(inner, "]")
 }
 
 // place recognises the headers of cells with a postal code and a city, and

@@ -193,9 +193,9 @@ func (s *Sheet) stacked(header []string, o *Options) ([]string, error) {
 		switch {
 		case upper == m:
 			continue
-		case upper.kind == unknown, upper.names() && m.part():
+		case upper.kind == unknown, upper.named() && m.part():
 			more = true
-		case upper.names() && m.names():
+		case upper.named() && m.named():
 			continue
 		default:
 			return header, nil
@@ -212,9 +212,4 @@ func (s *Sheet) stacked(header []string, o *Options) ([]string, error) {
 // part reports whether a heading is of a part of a name.
 func (m meaning) part() bool {
 	return m.kind == aField && (m.field == GivenName || m.field == FamilyName)
-}
-
-// names reports whether a heading is of a name or of a part of one.
-func (m meaning) names() bool {
-	return m.kind == nameOrGiven || m.kind == nameOrFamily || m.kind == aField && m.field.named()
 }

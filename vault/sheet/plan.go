@@ -24,6 +24,7 @@ type column struct {
 	header string // trimmed
 	field  Field
 	slot   int  // position in the list's fields, -1 if it is only a part of a name
+	after  bool // its value follows what another column gave
 	part   part // of the name that is joined of parts, whole if it is none
 	area   int  // index of the column with the area codes of this one's numbers, or -1
 	clean  func(*Cleaner, string) (string, Reason)
@@ -98,6 +99,7 @@ func newPlan(header []string, meanings []meaning, line int, o *Options, sample f
 	if err != nil {
 		return nil, err
 	}
+	settleOwners(meanings, mapped)
 	byCells, err := confirm(headers, meanings, mapped, o, sample)
 	if err != nil {
 		return nil, err
@@ -119,7 +121,7 @@ func newPlan(header []string, meanings []meaning, line int, o *Options, sample f
 		case h == "" && m.kind == unknown:
 			nameless++
 		case m.kind == aField:
-			c := column{index: i, header: h, field: m.field, area: areas[i]}
+			c := column{index: i, header: h, field: m.field, area: areas[i], after: m.follows}
 			p.add(c, Column{h, m.field, i, byCells[i]}, mapped[i] == mappedByCaller, hasName, o)
 		case m.kind == postalAndCity:
 			p.addPostalAndCity(i, h, o)
@@ -195,6 +197,41 @@ func (p *plan) addPostalAndCity(i int, h string, o *Options) {
 	}
 	if len(p.columns) == before {
 		p.dropped = append(p.dropped, notInList(h))
+	}
+}
+
+// settleOwners decides about headings that say whose something is. They are the
+// person's of the row if no other heading is of a person, and all name one owner:
+// in a list of tenants that is who signs. Beside a column "Name", or another owner,
+// they may be anybody's and are not read.
+func settleOwners(meanings []meaning, mapped []mapping) {
+	owner, only, named := "", true, false
+	for i, m := range meanings {
+		person := m.named() || m.is(Email, Phone)
+		if mapped[i] != notMapped && person {
+			only = false
+		}
+		switch {
+		case m.owner == "" && person, m.owner != "" && owner != "" && m.owner != owner:
+			only = only && !person
+		case m.owner != "" && person:
+			owner = m.owner
+			named = named || m.named()
+		}
+	}
+	for i, m := range meanings {
+		if m.owner == "" || mapped[i] != notMapped {
+			continue
+		}
+		switch {
+		case !only || m.owner != owner:
+			meanings[i] = meaning{}
+		case m.kind == unknown && !named:
+			// "Passenger", beside "Passenger's cell"
+			meanings[i], named = meaning{kind: aField, field: Name}, true
+		default:
+			meanings[i].owner = ""
+		}
 	}
 }
 

@@ -213,17 +213,14 @@ func (s *Sheet) read(cells []string, row *Row) {
 		if v == "" {
 			continue
 		}
-		if c.part != whole && parts[c.part] == "" {
-			parts[c.part] = v
-		}
 		to := &parts[c.part]
 		if c.slot >= 0 {
+			if c.part != whole {
+				c.put(to, v)
+			}
 			to = &row.Cells[c.slot]
 		}
-		switch {
-		case *to == "":
-			*to = v
-		case *to != v:
+		if !c.put(to, v) {
 			row.leaveOut(c.field, second(c.field))
 		}
 	}
@@ -248,6 +245,17 @@ func (s *Sheet) whole(c *column, cells []string) string {
 		return area + " " + cell
 	}
 	return cell
+}
+
+// put gives a value its place, and reports whether there was one for it.
+func (c *column) put(to *string, v string) bool {
+	switch {
+	case *to == "":
+		*to = v
+	case c.after && *to != v:
+		*to += " " + v
+	}
+	return *to == v || c.after
 }
 
 // second is the reason for another value of a field that has one.
@@ -389,7 +397,7 @@ func (s *Sheet) isHeadings(cells []string) bool {
 		if m.kind == unknown {
 			return false
 		}
-		if m.kind == aField && m.field == c.field || m.names() && c.field.named() {
+		if m.kind == aField && m.field == c.field || m.named() && c.field.named() {
 			same++
 		}
 	}

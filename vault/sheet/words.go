@@ -41,6 +41,15 @@ type language struct {
 	// others are people who are not the person of the row. A header that names one
 	// is not read, whatever else it says: "Emergency contact phone".
 	others []string
+	// owners are people who may be the person of the row and may be another, such as
+	// "tenant": a sheet in which all that reaches a person is one owner's is read.
+	owners []string
+	// selves are words for the person of the row: "Participant's phone".
+	selves []string
+	// qualifiers say which of a person's addresses or numbers a column has.
+	qualifiers []string
+	// secondFamily are family names that follow the one in another column.
+	secondFamily []string
 	// consent and noConsent ask whether data may, or may not, be shared.
 	// They are matched at the beginning of a header; those that begin with =
 	// only as a whole, for people consent to many things.
@@ -68,13 +77,13 @@ var languages = []language{english, spanish, french, haitian, portuguese, italia
 // english holds what tools write into their exports too, whatever the language of the people in them.
 var english = language{
 	fields: map[Field][]string{
-		Name: {"full name", "fullname", "first and last name", "first last name", "first name last name", "name first and last", "first last", "first and last",
-			"first name and last name", "full legal name", "display name", "contact name", "attendee name", "volunteer name", "participant name", "member name",
+		Name: {"user name original name", "name original name", "full name", "fullname", "first and last name", "first last name", "first name last name", "name first and last", "first last", "first and last",
+			"first name and last name", "full legal name", "saved name", "public name", "contact full name", "display name", "contact name", "attendee name", "volunteer name", "participant name", "member name",
 			"print name", "printed name", "print your name", "names", "complete name", "your name first and last", "full name first and last", "who are you"},
 		GivenName: {"first name", "first", "firstname", "fname", "f name", "given name", "given names", "givenname", "forename", "forenames", "given", "first names",
-			"name first", "given name at signup", "full name first name", "preferred first name", "individual first name"},
+			"name first", "given name at signup", "contact first name", "contact given name", "full name first name", "preferred first name", "individual first name"},
 		FamilyName: {"last name", "last", "lastname", "lname", "l name", "surname", "family name", "familyname", "last names", "surnames", "second name", "name last",
-			"family name at signup", "full name last name", "last name surname", "surname last name", "lastname surname"},
+			"family name at signup", "full name last name", "contact last name", "contact family name", "last name surname", "surname last name", "lastname surname"},
 		Email: {"email", "e mail", "emails", "email address", "e mail address", "email addresses", "e mail addresses", "email addr", "mail address", "emailaddress",
 			"your mail", "e mail # value", "email # value", "e mail # address", "email # address", "email address #", "home email", "work email", "other email",
 			"business email", "primary email", "secondary email", "alternate email", "alternative email", "additional email", "preferred email", "personal email",
@@ -96,7 +105,7 @@ var english = language{
 			"number to reach you", "number to call", "number to text", "number to call you", "number to text you", "number to contact you",
 			"number we can reach you at", "number to reach you at", "number where we can reach you", "number for texts", "number for calls", "phone to reach you",
 			"attendee phone", "participant phone", "volunteer phone", "member phone", "user phone", "best phone", "best number", "best cell", "call or text",
-			"direct phone"},
+			"direct phone", "contact cell", "contact mobile", "i phone", "phone or whatsapp", "whatsapp or phone"},
 		PostalCode: {"zip", "zips", "zip code", "zip codes", "zipcode", "zip or post", "zip or postal", "zip or postal code", "postal code", "postalcode", "postal codes",
 			"postcode", "post code", "postal", "home zip", "home zip code", "home postal code", "home postcode", "primary zip", "mailing zip", "zip postal code",
 			"zip postal", "zip code postal code", "zip postcode", "postal zip", "postal zip code", "postal code zip", "postal code at signup", "zip 5", "zip5",
@@ -142,7 +151,7 @@ var english = language{
 		"if you have", "if known", "how can we contact you by", "how can we reach you by", "how may we contact you by", "how do we reach you by",
 		"how should we contact you by", "can we have", "may we have", "may we get", "can we get", "could we have", "tell us", "we can reach you at",
 		"where we can reach you", "to reach you", "to reach you at", "to contact you", "to contact you at", "that works best", "for updates", "for texts",
-		"for text updates", "for email updates", "for us to reach you", "here", "below", "attendee", "participant", "volunteer", "registrant", "respondent",
+		"for text updates", "for email updates", "for us to reach you", "here", "below", "for you", "and", "can we text", "can we call", "should we text", "should we call", "can we text you at", "can we call you at", "first things first", "ok", "great", "thanks", "attendee", "participant", "volunteer", "registrant", "respondent",
 		"subscriber"},
 	mail: []string{"email", "mail", "emails", "e mail"},
 	others: []string{"emergency", "in case of emergency", "ice contact", "parent", "guardian", "mother", "father", "mom", "mum", "dad", "spouse", "husband", "wife",
@@ -156,6 +165,10 @@ var english = language{
 		"organizer", "organiser", "host", "leader", "captain", "staff", "employers", "officer", "judge", "someone else", "other person", "another person",
 		"other contact", "alternate contact", "secondary contact", "backup contact", "roommate", "housemate", "witness", "interpreter", "dependent",
 		"dependant", "beneficiary", "petitioner", "household", "pet"},
+	selves: []string{"participant", "attendee", "volunteer", "registrant", "respondent", "subscriber", "signup", "sign up"},
+	owners: []string{"student", "tenant", "resident", "passenger", "rider", "driver", "ticket holder", "ticketholder", "signer", "signatory", "lead", "supporter", "constituent", "activist", "caller", "customer", "client", "worker", "applicant", "donor", "registree", "registered person", "voter", "user", "person", "speaker", "player", "visitor", "delegate", "trainee", "learner", "candidate"},
+	qualifiers: []string{"home", "mobile", "cell", "work", "personal", "primary", "secondary", "main", "other", "alternate", "landline", "land line", "day", "daytime", "evening",
+		"business", "preferred", "formatted", "1st", "2nd", "first choice"},
 	consent: []string{"ok to share", "okay to share", "may we share", "can we share", "share with partners", "=consent", "=shareable", "=sharing", "consent to share",
 		"consent to sharing", "permission to share", "i consent to share", "i agree to share", "is it ok to share", "is it okay to share", "agree to share",
 		"do you consent to share", "do you consent to sharing", "do you agree to share", "are you ok with us sharing", "may we pass on",
@@ -247,7 +260,7 @@ var english = language{
 
 var spanish = language{
 	fields: map[Field][]string{
-		Name: {"nombre completo", "nombres completos", "nombre y apellido", "nombre y apellidos", "nombres y apellidos", "nombres y apellido", "nombre apellido",
+		Name: {"nombre completo", "nombres completos", "nombre y apellidos completos", "nombres y apellidos completos", "nombre y apellido", "nombre y apellidos", "nombres y apellidos", "nombres y apellido", "nombre apellido",
 			"nombre apellidos", "nombres apellidos", "nombre e apellido", "nombre y apellido s", "nombre s y apellido s", "nombre y primer apellido",
 			"nombre o apodo", "nombre o seudonimo", "como se llama", "como te llamas", "nombre del participante", "nombre del asistente", "nombre del voluntario",
 			"nombre de contacto", "nombre y apellido completo"},
@@ -258,7 +271,7 @@ var spanish = language{
 			"direccion de correo", "direccion de email", "direccion email", "direccion de e mail", "email correo", "correo email", "correo e", "e correo",
 			"correo e mail", "direccion electronica", "correo personal", "correo electronico personal", "correo de contacto", "correo electronico de contacto",
 			"correo secundario", "correo alternativo", "otro correo", "correo para contactarle", "correo principal", "correo gmail"},
-		Phone: {"telefono", "telefonos", "numero de telefono", "numeros de telefono", "numero telefonico", "num de telefono", "num telefono", "no de telefono",
+		Phone: {"a que numero le podemos llamar", "a que numero te podemos llamar", "a que numero podemos llamarle", "a que numero le llamamos", "a que numero te llamamos", "numero para llamarle", "numero para llamarte", "telefono o whatsapp", "whatsapp o telefono", "telefono", "telefonos", "numero de telefono", "numeros de telefono", "numero telefonico", "num de telefono", "num telefono", "no de telefono",
 			"n de telefono", "nro de telefono", "nro telefono", "nro telefonico", "no telefonico", "numero telefono", "n telefono", "no telefono", "tfno", "tlfno",
 			"tlf", "telf", "tfno movil", "tel fono", "telefono celular", "telefono movil", "celular", "celulares", "cel", "movil", "moviles", "numero de celular",
 			"numero celular", "numero de cel", "no de celular", "nro de celular", "nro celular", "num de celular", "n de celular", "numero movil",
@@ -297,7 +310,7 @@ var spanish = language{
 	postalAndCity: []string{"ciudad cp", "cp ciudad"},
 	state:         []string{"estado", "estados", "provincia", "condado", "departamento", "region", "estado provincia", "estado o provincia", "entidad federativa"},
 	and:           []string{"y", "e", "o", "u"},
-	filler: []string{"su", "tu", "sus", "tus", "mi", "cual", "cuales", "es", "son", "el", "la", "los", "las", "que", "por", "favor", "por favor", "ingrese", "ingresa",
+	filler: []string{"mejor", "de contacto", "para contactarle", "para contactarte", "para contactarlo", "su", "tu", "sus", "tus", "mi", "cual", "cuales", "es", "son", "el", "la", "los", "las", "que", "por", "favor", "por favor", "ingrese", "ingresa",
 		"ingresar", "escriba", "escribe", "escribir", "indique", "indica", "anote", "anota", "ponga", "introduzca", "introduce", "proporcione", "denos",
 		"danos", "obligatorio", "obligatoria", "obligatorios", "requerido", "requerida", "campo obligatorio", "opcional", "completa tu", "mejor", "preferido",
 		"preferida", "actual", "personal", "en letra de molde", "letra de molde", "si tiene", "si lo tiene", "si la tiene", "si tiene uno",
@@ -314,6 +327,11 @@ var spanish = language{
 		"promotor", "promotora", "reclutador", "asistente social", "casero", "comprador", "compradora", "anfitrion", "lider", "coordinador", "coordinadora",
 		"otra persona", "otro contacto", "contacto alterno", "segundo contacto", "testigo", "interprete", "dependiente", "beneficiario", "peticionario",
 		"companero", "companera", "mascota", "juez", "oficial"},
+	selves: []string{"participante", "asistente", "voluntario", "voluntaria", "voluntario a"},
+	owners: []string{"estudiante", "alumno", "alumna", "inquilino", "inquilina", "afiliado", "afiliada", "afiliado a", "socio", "socia", "socio a", "miembro", "firmante", "pasajero", "pasajera", "pasajero a", "vecino", "vecina", "vecino a", "persona", "usuario", "usuaria", "titular", "donante", "solicitante", "trabajador", "trabajadora", "companero", "companera", "companero a"},
+	qualifiers: []string{"no de", "num de", "numero de", "nro de", "n de", "no", "num", "numero", "nro", "casa", "de casa", "trabajo", "de trabajo", "del trabajo", "movil", "celular", "fijo", "principal", "personal", "alternativo", "secundario", "oficina",
+		"de la oficina", "particular", "preferido"},
+	secondFamily: []string{"apellido materno", "segundo apellido", "2do apellido", "2o apellido", "apellido 2"},
 	consent: []string{"podemos compartir", "se puede compartir", "puede compartirse", "permiso para compartir", "=consentimiento", "consentimiento para compartir",
 		"acepta compartir", "acepto compartir", "aceptas compartir", "autorizo compartir", "autoriza compartir", "autorizo a compartir",
 		"nos autoriza a compartir", "nos autoriza compartir", "nos da permiso para compartir", "da permiso para compartir", "doy permiso para compartir",
@@ -321,7 +339,7 @@ var spanish = language{
 		"compartir con", "le parece bien que compartamos"},
 	noConsent: []string{"no compartir", "no compartan", "no quiero compartir", "no comparta", "no deseo compartir", "por favor no compartir"},
 	unneeded: []string{"marca temporal", "marca de tiempo", "pais", "fecha", "fecha y hora", "hora", "num", "condado", "folio", "fila", "orden", "nro", "renglon",
-		"consecutivo", "etiquetas", "etiqueta", "codigo", "genero", "sexo", "segundo nombre", "apellido materno", "segundo apellido", "apodo", "sobrenombre",
+		"consecutivo", "etiquetas", "etiqueta", "codigo", "genero", "sexo", "segundo nombre", "apodo", "sobrenombre",
 		"titulo", "sitio web", "asistio", "asistencia", "evento", "nombre del evento", "cantidad", "boleto", "tipo de boleto", "categoria", "turno", "mesa",
 		"como se entero", "como se entero de este evento", "como te enteraste"},
 	refused: map[string][]string{

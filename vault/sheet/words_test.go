@@ -66,7 +66,7 @@ func TestWordsAreFolded(t *testing.T) {
 // MeaningOf tells the tests outside what a header means.
 func MeaningOf(header string) string {
 	m := recognise(header)
-	s := map[meaningKind]string{unknown: "unknown", aField: string(m.field), nameOrGiven: "name-or-given", nameOrFamily: "name-or-family", areaCode: "area-code",
+	s := map[meaningKind]string{unknown: "unknown", another: "unknown", aField: string(m.field), nameOrGiven: "name-or-given", nameOrFamily: "name-or-family", areaCode: "area-code",
 		postalAndCity: "postal-and-city", consent: "consent", noConsent: "no-consent", unneeded: "unneeded"}[m.kind]
 	switch m.kind {
 	case aRefused:
