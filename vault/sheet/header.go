@@ -2,6 +2,7 @@ package sheet
 
 import (
 	"iter"
+	"regexp"
 	"strings"
 	"sync"
 	"unicode"
@@ -185,7 +186,7 @@ func recogniseHeading(header, whole string) meaning {
 			return m // "contact[firstName]", as programs write "contact first name"
 		}
 	}
-	main, asides := splitParens(plurals.Replace(unnumbered(header)))
+	main, asides := splitParens(plurals.Replace(unnumbered(filledIn.ReplaceAllString(header, ""))))
 	if headerKey(main) == "" && len(asides) > 0 {
 		main, asides = strings.Join(asides, " "), nil
 	}
@@ -284,6 +285,10 @@ func (v *vocabulary) agreed(parts []string, may func(key string) bool) meaning {
 	}
 	return found
 }
+
+// filledIn is what forms put earlier answers in the place of: "And your last name,
+// {{field:first}}?".
+var filledIn = regexp.MustCompile(`\{\{[^{}]*\}\}`)
 
 // plurals are endings that headers leave open.
 var plurals = strings.NewReplacer("(s)", "", "(S)", "", "(es)", "", "(ES)", "")

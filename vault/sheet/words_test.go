@@ -95,6 +95,8 @@ var wholly = map[string]bool{
 	// The language of one's mother.
 	"mother tongue": true, "lingua madre": true, "اللغه الام": true,
 	"email地址": true,
+	// A number at work is the person's.
+	"telefono del trabajo": true, "telefono de trabajo": true, "tel trabajo": true, "tel del trabajo": true, "telefono trabajo": true,
 }
 
 // TestWordsMeanOneThing: tables of different languages are looked up together.
