@@ -29,6 +29,8 @@ const (
 	ListShorten       Act = "list.shorten"        // the deadline was moved to the earlier Deadline
 	ListRead          Act = "list.read"           // Fields of Count contacts were read; committed before the first row leaves
 	ListImport        Act = "list.import"         // an import ended and stored Count contacts; Subject is the batch
+	ListImportUndo    Act = "list.import.undo"    // import Subject was undone: Count contacts are gone, Restored lost what it had added, Kept stay though it brought them
+	ListImportLapse   Act = "list.import.lapse"   // import Subject can no longer be undone, and what that took was dropped
 	ListPreview       Act = "list.preview"        // a sheet of Count rows was compared with the list, and nothing kept
 	ListDestroyIntent Act = "list.destroy.intent" // destruction was decided and the list is closed to everybody; its locks are still to be overwritten
 	ListDestroy       Act = "list.destroy"        // locks were overwritten and rows deleted; By is "deadline" when the deadline did it
@@ -45,7 +47,8 @@ func (a Act) Valid() bool {
 	case VaultSetup, VaultPurge, ClockAccepted, TamperFound,
 		SessionOpen, SessionClose, MemberPassphrase,
 		MemberInvite, MemberJoin, MemberReset, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
-		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListPreview, ListDestroyIntent, ListDestroy,
+		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview,
+		ListDestroyIntent, ListDestroy,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
 		return true
 	}

@@ -56,6 +56,9 @@ type Entry struct {
 	Deadline *time.Time `json:"deadline,omitempty"`
 	// Reason is the SHA-256, in hex, of the reason as it is stored, sealed.
 	Reason string `json:"reason_sha256,omitempty"`
+	// Restored and Kept are further numbers of contacts, of ListImportUndo alone.
+	Restored *int64 `json:"restored,omitempty"`
+	Kept     *int64 `json:"kept,omitempty"`
 }
 
 // A Vouch ties the state of one object (a list, a member) to the trail. The newest vouch for
@@ -82,8 +85,10 @@ func (e *Entry) Validate() error {
 		return errors.New("audit entry: list is not an id")
 	case e.Subject != "" && !isID(e.Subject):
 		return errors.New("audit entry: subject is not an id")
-	case e.Count != nil && (*e.Count < 0 || *e.Count > maxCount):
+	case !inRange(e.Count), !inRange(e.Restored), !inRange(e.Kept):
 		return errors.New("audit entry: count is out of range")
+	case e.Act != ListImportUndo && (e.Restored != nil || e.Kept != nil):
+		return errors.New("audit entry: this act restores and keeps nobody")
 	case e.Deadline != nil && !wholeSecond(*e.Deadline):
 		return errors.New("audit entry: deadline is not in whole seconds")
 	case e.Reason != "" && !isSHA256(e.Reason):
@@ -149,10 +154,7 @@ func (e *Entry) append(b []byte) []byte {
 	if len(e.Fields) > 0 {
 		b = append(b, ']')
 	}
-	if e.Count != nil {
-		b = append(b, `,"count":`...)
-		b = strconv.AppendInt(b, *e.Count, 10)
-	}
+	b = appendCount(b, `,"count":`, e.Count)
 	for i, v := range e.Vouches {
 		if i == 0 {
 			b = append(b, `,"vouches":[{"object":"`...)
@@ -173,8 +175,19 @@ func (e *Entry) append(b []byte) []byte {
 		b = append(b, '"')
 	}
 	b = appendString(b, `,"reason_sha256":"`, e.Reason)
+	b = appendCount(b, `,"restored":`, e.Restored)
+	b = appendCount(b, `,"kept":`, e.Kept)
 	return append(b, '}')
 }
+
+func appendCount(b []byte, key string, n *int64) []byte {
+	if n == nil {
+		return b
+	}
+	return strconv.AppendInt(append(b, key...), *n, 10)
+}
+
+func inRange(n *int64) bool { return n == nil || *n >= 0 && *n <= maxCount }
 
 func appendString(b []byte, key, value string) []byte {
 	if value == "" {

@@ -95,6 +95,8 @@ func TestEntryRefusesFreeText(t *testing.T) {
 		{"repeated field", func(e *audit.Entry) { e.Fields = []string{"name", "name"} }, "not sorted"},
 		{"many fields", func(e *audit.Entry) { e.Fields = make([]string, audit.MaxFields+1) }, "more than"},
 		{"negative count", func(e *audit.Entry) { e.Count = new(int64(-1)) }, "count is"},
+		{"negative kept", func(e *audit.Entry) { e.Act, e.Kept = audit.ListImportUndo, new(int64(-1)) }, "count is"},
+		{"restored by another act", func(e *audit.Entry) { e.Restored = new(int64(1)) }, "restores"},
 		{"count beyond JSON", func(e *audit.Entry) { e.Count = new(int64(1 << 53)) }, "count is"},
 		{"vouch object", func(e *audit.Entry) { e.Vouches[0].Object = secret }, "vouch 1"},
 		{"vouch hash", func(e *audit.Entry) { e.Vouches[1].SHA256 = secret }, "vouch 2"},
@@ -169,7 +171,7 @@ func TestParseEntryRefusesOtherSpellings(t *testing.T) {
 }
 
 func drawEntry(t *rapid.T) audit.Entry {
-	acts := []audit.Act{audit.VaultSetup, audit.ListRead, audit.ListDestroy, audit.ContactErase, audit.TamperFound}
+	acts := []audit.Act{audit.VaultSetup, audit.ListRead, audit.ListDestroy, audit.ListImportUndo, audit.ContactErase, audit.TamperFound}
 	id := rapid.Map(rapid.Int64Range(0, 1<<40), audittest.ID)
 	optional := rapid.OneOf(rapid.Just(""), id)
 	e := audit.Entry{
@@ -182,6 +184,9 @@ func drawEntry(t *rapid.T) audit.Entry {
 	}
 	if rapid.Bool().Draw(t, "counted") {
 		e.Count = new(rapid.Int64Range(0, 1<<53-1).Draw(t, "count"))
+	}
+	if e.Act == audit.ListImportUndo {
+		e.Restored, e.Kept = new(rapid.Int64Range(0, 1<<53-1).Draw(t, "restored")), new(rapid.Int64Range(0, 1<<53-1).Draw(t, "kept"))
 	}
 	for _, object := range rapid.SliceOfNDistinct(id, 0, 5, rapid.ID[string]).Draw(t, "objects") {
 		e.Vouches = append(e.Vouches, audit.Vouch{Object: object, SHA256: rapid.SampledFrom([]string{"", sum}).Draw(t, "sha256")})

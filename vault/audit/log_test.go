@@ -452,7 +452,7 @@ func TestActs(t *testing.T) {
 	for _, a := range []audit.Act{
 		audit.VaultSetup, audit.VaultPurge, audit.ClockAccepted, audit.TamperFound, audit.SessionOpen,
 		audit.SessionClose, audit.MemberPassphrase, audit.ListCreate, audit.ListEdit, audit.ListFieldDrop,
-		audit.ListShorten, audit.ListRead, audit.ListImport, audit.ListPreview, audit.ListDestroyIntent, audit.ListDestroy,
+		audit.ListShorten, audit.ListRead, audit.ListImport, audit.ListImportUndo, audit.ListImportLapse, audit.ListPreview, audit.ListDestroyIntent, audit.ListDestroy,
 		audit.MemberInvite, audit.MemberJoin, audit.MemberReset, audit.MemberRecover, audit.MemberInviteLapse,
 		audit.RecoveryRenew, audit.RecoveryCover, audit.ContactAdd, audit.ContactCorrect, audit.ContactErase, audit.ContactFind,
 	} {

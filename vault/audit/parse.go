@@ -52,6 +52,12 @@ func ParseEntry(data []byte) (Entry, error) {
 	if c.next(`,"reason_sha256":"`) {
 		e.Reason = c.string()
 	}
+	if c.next(`,"restored":`) {
+		e.Restored = new(c.int())
+	}
+	if c.next(`,"kept":`) {
+		e.Kept = new(c.int())
+	}
 	c.want(`}`)
 	if c.bad {
 		return Entry{}, errForm
