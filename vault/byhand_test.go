@@ -163,6 +163,10 @@ func TestByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.Import(s, private.ID, "email", "hidden@example.org")
+	wrong := h.Import(s, l.ID, "Name,Email,City", `"Núñez, Ana ""Anita""",ana@example.org,Wrong`, "Wrong Person,wrong@example.org,")
+	if u, err := s.UndoImport(ctx, l.ID, wrong.Batch); err != nil || u.Removed != 1 {
+		t.Fatalf("got %+v, %v", u, err)
+	}
 
 	want := [][]string{}
 	read, err := s.ReadContacts(ctx, l.ID, vault.ReadOptions{})

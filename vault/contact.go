@@ -136,22 +136,33 @@ func (s *Session) fill(ctx context.Context, e *edit, hit *place, fields []sheet.
 	if err != nil {
 		return "", false, err
 	}
-	id := contactID(t.meta(hit.row).id)
+	c := t.meta(hit.row)
+	id := contactID(c.id)
 	var filled []string
+	given := uint16(0)
 	for i, f := range fields {
+		if values[i] != "" {
+			given |= 1 << i
+		}
 		if values[i] != "" && t.get(hit.row, string(f)) == "" {
 			t.set(hit.row, string(f), values[i])
 			filled = append(filled, string(f))
 		}
 	}
-	if filled == nil {
+	noted, err := e.touch(ctx, &c, given)
+	if err != nil {
+		return "", false, err
+	}
+	if filled == nil && !noted {
 		if err := s.recordFound(ctx, e.d.base, 1); err != nil {
 			return "", false, err
 		}
 		return id, true, nil
 	}
-	if err := e.replace(*hit.segment, t); err != nil {
-		return "", false, err
+	if filled != nil {
+		if err := e.replace(*hit.segment, t); err != nil {
+			return "", false, err
+		}
 	}
 	err = e.commit(ctx, audit.Entry{Act: audit.ContactAdd, Subject: string(id), Fields: filled})
 	return id, true, err
@@ -191,20 +202,26 @@ func (s *Session) CorrectContact(ctx context.Context, id ListID, contact Contact
 	}
 	fields := fieldsOf(m)
 	entry := audit.Entry{Act: audit.ContactCorrect, Subject: string(contact)}
+	changed := uint16(0)
 	for i, f := range fields {
 		if _, named := given[string(f)]; named {
 			t.set(at.row, string(f), values[i])
 			entry.Fields = append(entry.Fields, string(f))
+			changed |= 1 << i
 		}
 	}
 	if !reachable(fields, func(f sheet.Field) string { return t.get(at.row, string(f)) }) {
 		return errUnreachable()
 	}
+	c := t.meta(at.row)
 	if shareable != "" {
-		c := t.meta(at.row)
 		c.consent = consent
 		t.setMeta(at.row, c)
 		entry.Fields = append(entry.Fields, string(sheet.Shareable))
+		changed |= touchedConsent
+	}
+	if _, err := e.touch(ctx, &c, changed); err != nil {
+		return err
 	}
 	if err := e.replace(*at.segment, t); err != nil {
 		return err

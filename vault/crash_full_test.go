@@ -82,7 +82,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	for name, act := range others {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			st := stageOnDisk(t)
+			st := stageOnDisk(t).prepare(name)
 			before := state(t, st.s, st.list)
 			refusals := 0
 			for n := 0; ; n += 1 + n/4 {

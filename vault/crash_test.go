@@ -24,6 +24,7 @@ type stage struct {
 	s      *vault.Session
 	list   vault.ListID
 	ids    []vault.ContactID
+	batch  vault.BatchID // see prepared
 }
 
 func newStage(t *testing.T) *stage {
@@ -82,6 +83,25 @@ var changes = map[string]func(ctx context.Context, st *stage) error{
 		_, err := st.s.EraseByAddress(ctx, st.list, "ana@example.org", "")
 		return err
 	},
+	"undo": func(ctx context.Context, st *stage) error {
+		_, err := st.s.UndoImport(ctx, st.list, st.batch)
+		return err
+	},
+}
+
+// prepared are what has to be there before an act of changes, by its name.
+var prepared = map[string]func(st *stage){
+	"undo": func(st *stage) {
+		st.batch = st.Import(st.s, st.list, "name,email,phone", "Luis Prueba,luis@example.org,2125550188", "Zoe Otra,zoe@example.org,").Batch
+		st.Import(st.s, st.list, "name,email,phone", "Zoe Otra,zoe@example.org,2125550189", "Luis Prueba,luis@example.org,")
+	},
+}
+
+func (st *stage) prepare(act string) *stage {
+	if p := prepared[act]; p != nil {
+		p(st)
+	}
+	return st
 }
 
 // state is everything that a member can see of a vault's lists.
@@ -161,7 +181,7 @@ func TestKilled(t *testing.T) {
 	t.Parallel()
 	for name, act := range changes {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			st := newStage(t)
+			st := newStage(t).prepare(name)
 			before := state(t, st.s, st.list)
 			type moment struct {
 				op, dir string
@@ -284,7 +304,7 @@ func TestFailingStore(t *testing.T) {
 	full := &vault.Error{Kind: vault.Unavailable, Op: "test", Msg: "the disk is full"}
 	for name, act := range changes {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			st := newStage(t)
+			st := newStage(t).prepare(name)
 			before := state(t, st.s, st.list)
 			var ops []string
 			broke := true
@@ -359,7 +379,7 @@ func TestCommitInDoubt(t *testing.T) {
 	t.Parallel()
 	for name, act := range changes {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			st := newStage(t)
+			st := newStage(t).prepare(name)
 			before := state(t, st.s, st.list)
 			last := 0 // the commit that makes the act
 			st.faults.Set(func(op string) error {

@@ -253,6 +253,9 @@ func (v *Vault) Sweep(ctx context.Context) bool {
 }
 
 func (v *Vault) sweepOnce(ctx context.Context) (bool, error) {
+	if err := v.sweepLeft(ctx); err != nil {
+		return false, err
+	}
 	// What a live list's manifest does not name may be an import under way;
 	// the start removes what one left.
 	_, err := v.deleteOrphans(ctx, func(m *statement, _ int64) bool { return m == nil || m.kind != kindList })
@@ -284,8 +287,7 @@ func (v *Vault) deleteOrphans(ctx context.Context, orphaned func(m *statement, s
 	if err != nil {
 		return 0, err
 	}
-	const together = 8 // segments a transaction, a few megabytes
-	for chunk := range slices.Chunk(orphans, together) {
+	for chunk := range slices.Chunk(orphans, sweepTogether) {
 		err := v.do(ctx, func(t *actTx) error {
 			for _, o := range chunk {
 				if err := t.DeleteSegment(o.list, o.segment); err != nil {
@@ -299,6 +301,58 @@ func (v *Vault) deleteOrphans(ctx context.Context, orphaned func(m *statement, s
 		}
 	}
 	return int64(len(orphans)), nil
+}
+
+// sweepTogether is how many segments are deleted in one transaction: a few
+// megabytes, of which the database keeps a copy in memory.
+const sweepTogether = 8
+
+// A leftover is a segment that was taken off a list by an act which was too
+// large to delete it as well. The next start would find it, too.
+type leftover struct {
+	list    string
+	segment int64
+}
+
+// leave leaves segments to the janitor.
+func (v *Vault) leave(list string, segments []int64) {
+	v.leftMu.Lock()
+	defer v.leftMu.Unlock()
+	for _, id := range segments {
+		v.left = append(v.left, leftover{list, id})
+	}
+}
+
+// sweepLeft deletes what was left to the janitor. The caller holds Vault.sweeping.
+func (v *Vault) sweepLeft(ctx context.Context) error {
+	for {
+		v.leftMu.Lock()
+		chunk := slices.Clone(v.left[:min(len(v.left), sweepTogether)])
+		v.leftMu.Unlock()
+		if len(chunk) == 0 {
+			return nil
+		}
+		err := v.do(ctx, func(t *actTx) error {
+			for _, o := range chunk {
+				// Whether it was taken off was in doubt, or it was not.
+				if cur := t.current(o.list); cur != nil {
+					if _, named := cur.segmentIndex(o.segment); named {
+						continue
+					}
+				}
+				if err := t.DeleteSegment(o.list, o.segment); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		v.leftMu.Lock()
+		v.left = slices.Delete(v.left, 0, len(chunk))
+		v.leftMu.Unlock()
+	}
 }
 
 // sweepLater tries again in a while.

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -120,3 +121,21 @@ func (v *Vault) Fact(key string) string {
 	}
 	return ""
 }
+
+// Metas returns of each contact of a list what is beside its values: whether it
+// may be shared, and the number of the import that brought it.
+func (s *Session) Metas(ctx context.Context, id ListID) (map[ContactID]string, error) {
+	_, m, err := s.openAsSteward(id)
+	if err != nil {
+		return nil, err
+	}
+	out := map[ContactID]string{}
+	err = s.eachMeta(ctx, m, func(_ *segment, _ int, c *meta) bool {
+		out[contactID(c.id)] = fmt.Sprintf("%s, import %d", c.consent, c.batch)
+		return true
+	})
+	return out, err
+}
+
+// SetInPlace sets how much of a list an undoing writes anew in its place, in bytes.
+func (v *Vault) SetInPlace(n int) { v.inPlace = n }

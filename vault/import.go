@@ -129,8 +129,8 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 		im.discard()
 		return nil, err
 	}
-	if im.report.Stored == 0 && len(im.fills) == 0 || o.Preview {
-		if err := im.recordOnly(ctx); err != nil {
+	if o.Preview {
+		if err := im.recordPreview(ctx); err != nil {
 			return nil, err
 		}
 		return im.report, nil

@@ -34,34 +34,51 @@ type importing struct {
 	base  uint32             // rows that were on the list before
 	fills map[uint32]*fillIn // by row: what merging adds
 
+	// By row of those that were on the list before, nil while no import can be
+	// undone: what rows of this sheet had, in the bits of matcher.have, with
+	// metTraced and metRow.
+	met []uint16
+
 	staged []segment // sealed and stored, not in the manifest
 
-	large bool // holds Vault.large
+	leaveLarge func() // nil: does not hold Vault.large
 }
+
+const (
+	metTraced = 1 << 13 // brought or changed by an import: what another would have left matters
+	metRow    = 1 << 12 // a row of this sheet met it
+)
 
 // takeRoom waits for the right to know of this many contacts at once, if it is
 // many. giveRoom ends it.
-func (im *importing) takeRoom(ctx context.Context, rows int) error {
-	if im.large || rows < largeRows {
-		return nil
+func (im *importing) takeRoom(ctx context.Context, rows int) (err error) {
+	if im.leaveLarge == nil {
+		im.leaveLarge, err = im.s.v.enterLarge(ctx, "vault.Import", rows, "another large import is under way; nothing was imported")
+	}
+	return err
+}
+
+func (im *importing) giveRoom() {
+	if im.leaveLarge != nil {
+		im.leaveLarge()
+	}
+}
+
+// enterLarge waits for the right to hold something in memory for each of rows
+// contacts; leave is nil if that needs none.
+func (v *Vault) enterLarge(ctx context.Context, op string, rows int, busy string) (leave func(), err error) {
+	if rows < largeRows {
+		return nil, nil
 	}
 	timer := time.NewTimer(largePatience)
 	defer timer.Stop()
 	select {
-	case im.s.v.large <- struct{}{}:
-		im.large = true
-		return nil
+	case v.large <- struct{}{}:
+		return func() { <-v.large }, nil
 	case <-timer.C:
-		return &Error{Kind: Unavailable, Op: "vault.Import", Code: "busy", RetryAfter: 10 * time.Second,
-			Msg: "another large import is under way; nothing was imported", Hint: "try again when it has ended"}
+		return nil, &Error{Kind: Unavailable, Op: op, Code: "busy", RetryAfter: 10 * time.Second, Msg: busy, Hint: "try again when it has ended"}
 	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (im *importing) giveRoom() {
-	if im.large {
-		<-im.s.v.large
+		return nil, ctx.Err()
 	}
 }
 
@@ -136,6 +153,10 @@ func (im *importing) knowList(ctx context.Context) error {
 	defer r.Close()
 	cells := make([]string, len(im.fields))
 	value := im.at.value(cells)
+	undoable := im.m.undoable()
+	if len(undoable) > 0 && !im.preview {
+		im.met = make([]uint16, im.m.rows())
+	}
 	for i := range im.m.segments {
 		g := &im.m.segments[i]
 		cols, err := r.open(ctx, g)
@@ -147,7 +168,11 @@ func (im *importing) knowList(ctx context.Context) error {
 				cells[f] = string(cols.value(f+1, row))
 			}
 			email, phone := im.match.keys(value)
-			im.match.add(haveBits(cells, cols.meta(0, row).consent), email, phone)
+			c := cols.meta(0, row)
+			n := im.match.add(haveBits(cells, c.consent), email, phone)
+			if im.met != nil && (c.traced || slices.Contains(undoable, c.batch)) {
+				im.met[n] = metTraced
+			}
 		}
 	}
 	im.base = uint32(len(im.match.have))
@@ -321,6 +346,9 @@ func (im *importing) note(row *sheet.Row) {
 // merge notes what a repeated row adds to the contact it repeats. It fills
 // what is empty and changes nothing; "do not share" is stronger than "share".
 func (im *importing) merge(same uint32, row *sheet.Row, have uint16, consent sheet.Consent, email, phone uint64) {
+	if int(same) < len(im.met) && im.met[same]&metTraced != 0 {
+		im.met[same] |= have | metRow
+	}
 	old := im.match.have[same]
 	missing := have &^ old &^ (haveYes | haveNo)
 	newConsent := sheet.Unasked
@@ -390,18 +418,23 @@ func (im *importing) seal(ctx context.Context, full <-chan *rowBlock, free chan<
 // store puts columns of a segment that no manifest names yet into the store. A
 // list that was destroyed meanwhile takes no more.
 func (im *importing) store(ctx context.Context, cols []sealedColumn) error {
-	return im.s.do(ctx, func(t *actTx) error {
-		if cur := t.current(im.m.object); cur.kind != kindList || cur.fact(factEnding) != "" || !t.now.Before(deadlineOf(cur)) {
+	return im.s.storeAside(ctx, im.m, cols, &Error{Kind: Conflict, Op: "vault.Import", Code: "import-overtaken",
+		Msg: "somebody was erased, or the list was edited, while the sheet was read; nothing was imported", Hint: "import it again"})
+}
+
+// storeAside stores columns of a segment that the manifest m does not name, and
+// that its successor will. overtaken is the answer if m has another one already.
+func (s *Session) storeAside(ctx context.Context, m *statement, cols []sealedColumn, overtaken *Error) error {
+	return s.do(ctx, func(t *actTx) error {
+		cur := t.current(m.object)
+		if cur.kind != kindList || cur.fact(factEnding) != "" || !t.now.Before(deadlineOf(cur)) {
 			return goneList()
 		}
-		if cur := t.current(im.m.object); cur.kind == kindDestroyed || cur.fact(factEnding) != "" {
-			return goneList()
-		} else if cur != im.m {
-			return &Error{Kind: Conflict, Op: "vault.Import", Code: "import-overtaken",
-				Msg: "somebody was erased, or the list was edited, while the sheet was read; nothing was imported", Hint: "import it again"}
+		if cur != m {
+			return overtaken
 		}
 		for _, c := range cols {
-			if err := t.PutColumn(im.m.object, c.segment, c.name, c.sum, c.data); err != nil {
+			if err := t.PutColumn(m.object, c.segment, c.name, c.sum, c.data); err != nil {
 				return err
 			}
 		}
@@ -411,6 +444,14 @@ func (im *importing) store(ctx context.Context, cols []sealedColumn) error {
 
 // finish applies what merging adds, and makes the import visible.
 func (im *importing) finish(ctx context.Context, o ImportOptions) error {
+	im.match = nil // nobody is looked for any more, and memory is wanted
+	v, rep := im.s.v, im.report
+	now := v.clock.now()
+	rep.Batch = BatchID(newID())
+	im.d.addBatch(rep.Batch, now, rep.Stored)
+	if err := im.keepTraces(ctx, now); err != nil {
+		return err
+	}
 	for _, g := range im.staged {
 		im.d.setSegment(g)
 	}
@@ -418,9 +459,6 @@ func (im *importing) finish(ctx context.Context, o ImportOptions) error {
 	if err != nil {
 		return err
 	}
-	v, rep := im.s.v, im.report
-	rep.Batch = BatchID(newID())
-	im.d.addBatch(rep.Batch, v.clock.now(), rep.Stored)
 	entry := audit.Entry{Act: audit.ListImport, By: string(im.s.member), List: im.m.object, Subject: string(rep.Batch), Fields: words(im.fields)}
 	count := int64(rep.Stored)
 	entry.Count = &count
@@ -449,8 +487,10 @@ func (im *importing) finish(ctx context.Context, o ImportOptions) error {
 // keepConsentText stores the words that a sheet used, sealed to L beside the
 // list's reasons, and returns the hash that binds them to the entry.
 func (im *importing) keepConsentText(ctx context.Context, o ImportOptions) (string, error) {
-	return im.s.addReason(ctx, im.d, fmt.Sprintf("consent in batch %d", im.batch), o.ConsentText)
+	return im.s.addReason(ctx, im.d, consentAbout(im.batch), o.ConsentText)
 }
+
+func consentAbout(batch uint32) string { return fmt.Sprintf("consent in batch %d", batch) }
 
 // applyFills writes the segments anew to which merging adds something, as new
 // segments: until the commit nothing that the list consists of is touched. It
@@ -489,7 +529,7 @@ func (im *importing) applyFills(ctx context.Context) (replaced []int64, err erro
 			}
 			t := cols.table()
 			for _, row := range rows[:n] {
-				im.fills[row].apply(t, int(row-first), im.fields)
+				im.fills[row].apply(t, int(row-first), im.fields, row < im.base)
 			}
 			next := im.d.newSegment()
 			next.revision, next.rows = 1, t.rows()
@@ -517,53 +557,54 @@ func (im *importing) applyFills(ctx context.Context) (replaced []int64, err erro
 	return replaced, nil
 }
 
-func (f *fillIn) apply(t *table, row int, fields []sheet.Field) {
+// apply writes what is added into a table; before says that the contact was on
+// the list before the import.
+func (f *fillIn) apply(t *table, row int, fields []sheet.Field, before bool) {
 	for i, field := range fields {
 		if f.cells[i] != "" {
 			t.set(row, string(field), f.cells[i])
 		}
 	}
+	c := t.meta(row)
 	if f.consent != sheet.Unasked {
-		c := t.meta(row)
 		c.consent = f.consent
-		t.setMeta(row, c)
 	}
+	c.traced = c.traced || before
+	t.setMeta(row, c)
 }
 
-// recordOnly records an import that stored nothing, or a preview: comparing a
-// sheet with the list tells who is on it, which is an act all the same.
-func (im *importing) recordOnly(ctx context.Context) error {
-	entry := audit.Entry{Act: audit.ListImport, By: string(im.s.member), List: im.m.object, Count: new(int64)}
-	if im.preview {
-		compared := int64(im.report.Rows)
-		entry.Act, entry.Count = audit.ListPreview, &compared
-	} else {
-		im.report.Batch = BatchID(newID())
-		entry.Subject = string(im.report.Batch)
-	}
-	return im.s.do(ctx, func(t *actTx) error { return t.record(entry) })
+// recordPreview records a preview: comparing a sheet with the list tells who is
+// on it, which is an act all the same.
+func (im *importing) recordPreview(ctx context.Context) error {
+	compared := int64(im.report.Rows)
+	return im.s.do(ctx, func(t *actTx) error {
+		return t.record(audit.Entry{Act: audit.ListPreview, By: string(im.s.member), List: im.m.object, Count: &compared})
+	})
 }
 
 // discard removes what an import that failed had stored out of sight. What it
 // does not reach, the next start removes.
-func (im *importing) discard() {
-	if len(im.staged) == 0 {
+func (im *importing) discard() { im.s.discardAside(im.m, im.staged) }
+
+// discardAside removes what storeAside has stored for an act that failed.
+func (s *Session) discardAside(m *statement, staged []segment) {
+	if len(staged) == 0 {
 		return
 	}
-	err := im.s.v.do(context.Background(), func(t *actTx) error {
+	err := s.v.do(context.Background(), func(t *actTx) error {
 		// Asked in here: a commit that was in doubt may have happened.
-		cur := t.current(im.m.object)
-		for _, g := range im.staged {
+		cur := t.current(m.object)
+		for _, g := range staged {
 			if _, named := cur.segmentIndex(g.id); named {
 				continue
 			}
-			if err := t.DeleteSegment(im.m.object, g.id); err != nil {
+			if err := t.DeleteSegment(m.object, g.id); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		im.s.v.log.Warn("what an import left could not be removed; the next start will", "list", im.m.object, "error", err)
+		s.v.log.Warn("what was stored aside could not be removed; the next start will", "list", m.object, "error", err)
 	}
 }

@@ -43,7 +43,7 @@ func (v *Vault) recoverState(ctx context.Context) error {
 }
 
 // clearUnfinished removes segments of live lists that no manifest names: they
-// are of imports that did not end.
+// are of imports that did not end, or left over from an undoing.
 func (v *Vault) clearUnfinished(ctx context.Context) error {
 	count, err := v.deleteOrphans(ctx, func(m *statement, segment int64) bool {
 		if m == nil || m.kind != kindList {
@@ -55,7 +55,7 @@ func (v *Vault) clearUnfinished(ctx context.Context) error {
 	if err != nil || count == 0 {
 		return err
 	}
-	v.log.Info("an import that did not end was removed", "segments", count)
+	v.log.Info("what an import that did not end, or an undoing, had left was removed", "segments", count)
 	return v.do(ctx, func(t *actTx) error {
 		return t.record(audit.Entry{Act: audit.VaultPurge, By: audit.ByStart, Count: &count})
 	})
@@ -206,6 +206,10 @@ func (v *Vault) untilNext() time.Duration {
 		case l.damage == nil && l.manifest.kind == kindList:
 			wait = min(wait, deadlineOf(l.manifest).Sub(now))
 		}
+		if t := l.undoUntil(now); !t.IsZero() {
+			// Not sooner: while somebody changes the list this is put off.
+			wait = min(wait, max(t.Sub(now), keepAgain))
+		}
 	}
 	for _, m := range v.members {
 		if m.invited() {
@@ -219,8 +223,8 @@ func (v *Vault) untilNext() time.Duration {
 }
 
 // KeepDeadlines destroys every list whose deadline has passed, ends invitations
-// whose time has, and goes on
-// with destructions that could not be finished. It reports whether nothing is
+// whose time has, drops what is kept to undo imports that no longer can be, and
+// goes on with destructions that could not be finished. It reports whether nothing is
 // left to do. The vault does it by itself; tests with a clock of their own call
 // it.
 func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
@@ -244,5 +248,5 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 			ok = false
 		}
 	}
-	return ok
+	return v.lapseUndo(ctx) && ok
 }

@@ -27,6 +27,8 @@ const (
 	blobTitle      = "title"      // titleText, sealed to O (private: L), inside a lock
 	blobReasons    = "reasons"    // []reasonText, sealed to L
 	blobTombstones = "tombstones" // see tombstone.go, sealed to L
+	blobUndo       = "undo/"      // + number of an import: importRecord, sealed to L
+	blobTouched    = "touched/"   // + number of an import: touches, sealed to L
 )
 
 // titleText is what every member may know of a list.

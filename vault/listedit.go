@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rallyvault/rallyvault/crypto/agebox"
@@ -229,19 +230,9 @@ func (s *Session) draftRecipient(ctx context.Context, d *draft, name string) (*a
 // addReason adds to what is sealed to L about why things were done, and
 // returns the hash of the sealed form.
 func (s *Session) addReason(ctx context.Context, d *draft, about, reason string) (string, error) {
-	var all []reasonText
-	if _, ok := d.base.blobs[blobReasons]; ok {
-		l, err := s.listKey(ctx, d.base)
-		if err != nil {
-			return "", err
-		}
-		body, err := s.v.openBlob(ctx, d.base, blobReasons, bind(blobReasons, d.vault, d.object), l)
-		if err != nil {
-			return "", err
-		}
-		if err := json.Unmarshal(body, &all); err != nil {
-			return "", s.v.tampered(ctx, d.object, placeOf(d.base, blobReasons), err)
-		}
+	all, err := s.reasons(ctx, d.base)
+	if err != nil {
+		return "", err
 	}
 	all = append(all, reasonText{s.v.clock.now().Truncate(time.Hour), s.member, about, reason})
 	to, err := s.draftRecipient(ctx, d, recipientName(d.int(factEpoch), keyL))
@@ -249,6 +240,25 @@ func (s *Session) addReason(ctx context.Context, d *draft, about, reason string)
 		return "", err
 	}
 	return d.setReasons(all, to)
+}
+
+// reasons opens what is sealed to L about why things were done.
+func (s *Session) reasons(ctx context.Context, m *statement) (all []reasonText, err error) {
+	if _, ok := m.blobs[blobReasons]; !ok {
+		return nil, nil
+	}
+	l, err := s.listKey(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	body, err := s.v.openBlob(ctx, m, blobReasons, bind(blobReasons, m.vault, m.object), l)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(body, &all); err != nil {
+		return nil, s.v.tampered(ctx, m.object, placeOf(m, blobReasons), err)
+	}
+	return all, nil
 }
 
 // addField gives the list one more field. Contacts that are on it have no
@@ -370,19 +380,33 @@ func (s *Session) resealRest(ctx context.Context, m *statement, d *draft, to *ag
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{blobReasons, blobTombstones} {
-		if _, ok := m.blobs[name]; !ok {
+	for name := range m.blobs {
+		binding, ok := m.restBinding(name)
+		if !ok {
 			continue
 		}
-		body, err := s.v.openBlob(ctx, m, name, bind(name, m.vault, m.object), l)
+		body, err := s.v.openBlob(ctx, m, name, binding, l)
 		if err != nil {
 			return err
 		}
-		if err := d.seal(name, bind(name, m.vault, m.object), body, to); err != nil {
+		if err := d.seal(name, binding, body, to); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// restBinding returns the binding of a blob that is sealed to L and is neither a
+// key nor a title.
+func (s *statement) restBinding(name string) (string, bool) {
+	kind, n, numbered := strings.Cut(name, "/")
+	switch {
+	case !numbered && (name == blobReasons || name == blobTombstones):
+		return bind(name, s.vault, s.object), true
+	case numbered && (kind+"/" == blobUndo || kind+"/" == blobTouched):
+		return bind(kind, s.vault, s.object, n), true
+	}
+	return "", false
 }
 
 // ShortenList moves a list's deadline to an earlier time. Its stewards may.

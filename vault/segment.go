@@ -26,8 +26,13 @@ const columnMeta = "meta"
 // metaSize is the length of a meta record, in bytes: contact id (16), day
 // added as days since 1970-01-01 (2, big-endian), number of the batch within
 // the list, 0 when added by hand (4, big-endian), consent to be shared (1:
-// 0 not asked, 1 yes, 2 no), reserved (1, zero).
+// 0 not asked, 1 yes, 2 no), flags (1: metaTraced).
 const metaSize = 24
+
+// metaTraced in a contact's flags says that an import which met it has changed
+// it, or would have: there may be traces of it (see trace.go). It is not taken
+// away when they are dropped.
+const metaTraced = 1
 
 // minSealed is the least length, in bytes, of what a column holds before it is
 // sealed, so that a list of three and a list of thirty look alike.
@@ -43,13 +48,18 @@ type meta struct {
 	day     uint16
 	batch   uint32
 	consent sheet.Consent
+	traced  bool
 }
 
 func (m *meta) append(dst []byte) []byte {
 	dst = append(dst, m.id[:]...)
 	dst = binary.BigEndian.AppendUint16(dst, m.day)
 	dst = binary.BigEndian.AppendUint32(dst, m.batch)
-	return append(dst, byte(m.consent), 0)
+	var flags byte
+	if m.traced {
+		flags = metaTraced
+	}
+	return append(dst, byte(m.consent), flags)
 }
 
 func parseMeta(rec []byte) (m meta) {
@@ -57,6 +67,7 @@ func parseMeta(rec []byte) (m meta) {
 	m.day = binary.BigEndian.Uint16(rec[16:])
 	m.batch = binary.BigEndian.Uint32(rec[18:])
 	m.consent = sheet.Consent(rec[22])
+	m.traced = rec[23]&metaTraced != 0
 	return m
 }
 
@@ -180,7 +191,7 @@ func (c *columnCodec) decode(dst []byte, name string, rows int, body []byte) ([]
 func validRows(name string, data []byte) bool {
 	if name == columnMeta {
 		for ; len(data) > 0; data = data[metaSize:] {
-			if c := sheet.Consent(data[22]); c != sheet.Unasked && c != sheet.Yes && c != sheet.No || data[23] != 0 {
+			if c := sheet.Consent(data[22]); c != sheet.Unasked && c != sheet.Yes && c != sheet.No || data[23]&^metaTraced != 0 {
 				return false
 			}
 		}

@@ -248,6 +248,24 @@ func (a *attack) everyStored(met vault.ContactID) []*stored {
 	blob(string(large), "key/1/email", "rallyvault/1 key "+a.vault+" "+string(large)+" 1 email", all(large, "p9@example.org"))
 	blob(string(large), "key/1/meta", "rallyvault/1 key "+a.vault+" "+string(large)+" 1 meta", uses{"read": read(large), "show": show(large)})
 	blob(string(large), "tombstones", "rallyvault/1 tombstones "+a.vault+" "+string(large), uses{"import": load(large, false), "preview": load(large, true), "erase": erase(large, "p9@example.org")})
+	undo := func(id vault.ListID) use {
+		return func(ctx context.Context, _ *vaulttest.House, s *vault.Session) error {
+			u, err := s.UndoImport(ctx, id, a.batch)
+			if err != nil && u != nil {
+				a.Errorf("got %+v with %v", u, err)
+			}
+			return err
+		}
+	}
+	drop := func(ctx context.Context, _ *vaulttest.House, s *vault.Session) error { // seals all that is sealed to L anew
+		_, err := s.EditList(ctx, large, vault.ListEdit{DropField: "postal_code"})
+		return err
+	}
+	correct := func(ctx context.Context, _ *vaulttest.House, s *vault.Session) error {
+		return s.CorrectContact(ctx, large, met, map[string]string{"postal_code": "10998"}, "")
+	}
+	blob(string(large), "undo/1", "rallyvault/1 undo "+a.vault+" "+string(large)+" 1", uses{"undo": undo(large), "drop field": drop})
+	blob(string(large), "touched/1", "rallyvault/1 touched "+a.vault+" "+string(large)+" 1", uses{"undo": undo(large), "drop field": drop, "correct": correct})
 	blob(string(drivers), "reasons", "rallyvault/1 reasons "+a.vault+" "+string(drivers), uses{"edit": edit(drivers)})
 
 	// Found in the first segment, damaged in the second: nothing is given all

@@ -34,8 +34,9 @@ type target struct {
 	clock time.Time
 	vault string
 	lists []vault.ListID
-	gone  vault.ListID // destroyed
-	was   view         // what every reading gives
+	gone  vault.ListID  // destroyed
+	batch vault.BatchID // imported into the first of lists
+	was   view          // what every reading gives
 }
 
 // A view is what every way to read a vault gives: by what was read, the answer
@@ -68,7 +69,7 @@ func newTarget(t *testing.T) *target {
 	running := func() { f.older = append(f.older, vaulttest.Copy(t, h.Dir)) } // as kill -9 leaves it
 
 	large := h.List(s, "March 1 sign-in")
-	h.Import(s, large, sheetOf(4200, 0)) // two segments
+	f.batch = h.Import(s, large, sheetOf(4200, 0)).Batch // two segments
 	small, err := s.CreateList(ctx, vault.NewList{Title: "Drivers", Purpose: "rides", Fields: []string{"name", "email", "phone", "postal_code", "city"},
 		Questions: []string{"Can drive?"}, Reason: "rides need a city"})
 	must(err)

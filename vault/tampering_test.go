@@ -118,6 +118,7 @@ var tamperings = []tampering{
 	{"swap keys of fields", func(a *attack) []string { return a.swapBlobs("key/*") }},
 	{"swap titles", func(a *attack) []string { return a.swapBlobs("title") }},
 	{"swap recipients", func(a *attack) []string { return a.swapBlobs("recipient/*") }},
+	{"swap what undoes imports", func(a *attack) []string { return a.swapBlobs("undo/*") }},
 	{"swap tombstones", func(a *attack) []string { return a.swapBlobs("tombstones") }},
 	{"swap any two blobs", func(a *attack) []string { return a.swapBlobs("*") }},
 	{"one's own recipient", func(a *attack) []string {

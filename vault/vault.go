@@ -59,6 +59,7 @@ type Vault struct {
 	door       *door
 	sessions   *sessionTable
 	large      chan struct{} // capacity 1: held by an import that knows many contacts
+	inPlace    int           // maxInPlace; tests set less
 
 	founding sync.Mutex
 
@@ -82,6 +83,9 @@ type Vault struct {
 
 	findings findings
 	drafts   recoveryDrafts
+
+	leftMu sync.Mutex
+	left   []leftover // what an act took off a list and is not deleted yet
 
 	retiredMu sync.Mutex
 	retired   []slots.ID // named by nothing any more, and not overwritten yet
@@ -168,6 +172,7 @@ func newVault(c *Config) *Vault {
 		clock:    newClock(c.Now, c.Elapsed, c.Slots),
 		sessions: newSessionTable(),
 		large:    make(chan struct{}, 1),
+		inPlace:  maxInPlace,
 		members:  map[MemberID]*statement{},
 		lists:    map[ListID]*listState{},
 		wake:     make(chan struct{}, 1),
