@@ -285,6 +285,21 @@ func (u *upload) cause(err error) error {
 	return badBody("upload-cut-short", "the upload ended before its end, nothing was stored", "try again")
 }
 
+// deleteImport handles DELETE /v1/lists/:list/imports/:batch: the import is
+// undone. It answers with what that did, which is why it is a 200 and no 204.
+func (s *Server) deleteImport(c echo.Context, m *vault.Session) error {
+	id, err := listID(c)
+	if err != nil {
+		return err
+	}
+	// What is no id is no import; whether the list is there is asked first.
+	u, err := m.UndoImport(c.Request().Context(), id, vault.BatchID(c.Param("batch")))
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, client.Undoing{Batch: u.Batch, Removed: u.Removed, Restored: u.Restored, Kept: u.Kept})
+}
+
 // writeReport streams a report: one of a sheet that was refused row by row is
 // too long to be made whole in memory.
 func writeReport(c echo.Context, r *vault.ImportReport) error {

@@ -25,7 +25,7 @@ func TestNotSetUp(t *testing.T) {
 		if path == "/v1/health" || strings.HasPrefix(path, "/setup") || strings.HasPrefix(path, "/static") {
 			continue
 		}
-		path = strings.NewReplacer("{list}", absent, "{contact}", absent).Replace(path)
+		path = strings.NewReplacer("{list}", absent, "{contact}", absent, "{batch}", absent).Replace(path)
 		a := h.do(t, method, path, "")
 		if a.status != 503 || a.problem.Code != "not-set-up" || a.problem.Exit != 9 || a.header.Get("Retry-After") == "" {
 			t.Errorf("%s: got %d %s", op, a.status, a.body)
@@ -42,7 +42,7 @@ func TestClockBehind(t *testing.T) {
 	behind.Store(int64(time.Hour))
 	for op := range h.ops {
 		method, path, _ := strings.Cut(op, " ")
-		path = strings.NewReplacer("{list}", absent, "{contact}", absent, "{token}", "x", "{file}", "x").Replace(path)
+		path = strings.NewReplacer("{list}", absent, "{contact}", absent, "{batch}", absent, "{token}", "x", "{file}", "x").Replace(path)
 		a := h.do(t, method, path, "")
 		if a.status != 503 || a.header.Get("Retry-After") == "" {
 			t.Errorf("%s: got %d %s", op, a.status, a.body)

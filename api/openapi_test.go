@@ -133,7 +133,7 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"TitleQuery": client.TitleQuery{}, "ListRef": client.ListRef{}, "NewDeadline": client.NewDeadline{}, "Destruction": client.Destruction{},
 		"NewContact": client.NewContact{}, "Added": client.Added{}, "Correction": client.Correction{}, "SearchQuery": client.SearchQuery{},
 		"ErasureRequest": client.ErasureRequest{}, "Erasure": client.Erasure{}, "ImportOptions": client.ImportOptions{},
-		"ImportReport": client.ImportReport{}, "Checkpoint": client.Checkpoint{}, "Verification": client.Verification{},
+		"ImportReport": client.ImportReport{}, "Undoing": client.Undoing{}, "Checkpoint": client.Checkpoint{}, "Verification": client.Verification{},
 		"NewPassphrase": client.NewPassphrase{}, "Member": client.Member{}, "NewMember": client.NewMember{}, "MemberRef": client.MemberRef{},
 		"Invitation": client.Invitation{}, "Joining": client.Joining{}, "Joined": client.Joined{}, "Recovery": client.Recovery{},
 		"RecoveryOrder": client.RecoveryOrder{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{},

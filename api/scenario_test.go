@@ -94,6 +94,11 @@ func TestRefusals(t *testing.T) {
 		{"root", "GET", "/", "", nil, 404, "not-found", "no-such-address", 4},
 		{"method", "PUT", "/v1/lists", "", nil, 405, "invalid", "method", 2},
 		{"invented method", "QUILLFEATHER", "/v1/lists", "", nil, 405, "invalid", "method", 2},
+		{"undo no import", "DELETE", at + "/imports/" + absent, "", nil, 404, "not-found", "no-such-batch", 4},
+		{"undo what is no id", "DELETE", at + "/imports/Quillfeather", "", nil, 404, "not-found", "no-such-batch", 4},
+		{"undo on no list", "DELETE", "/v1/lists/" + absent + "/imports/" + absent, "", nil, 404, "not-found", "no-such-list", 4},
+		{"undo on a destroyed list", "DELETE", "/v1/lists/" + string(gone.ID) + "/imports/" + absent, "", nil, 410, "gone", "", 11},
+		{"undo without a session", "DELETE", at + "/imports/" + absent, "", none, 401, "unauthenticated", "", 3},
 		{"import that is no form", "POST", at + "/imports", `{}`, nil, 400, "invalid", "content-type", 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -242,6 +247,49 @@ func TestStory(t *testing.T) {
 		}
 		if e, err := h.EraseContact(ctx, list, added.ID); err != nil || e.Erased != 1 {
 			t.Errorf("got %+v, %v", e, err)
+		}
+	})
+	t.Run("undo", func(t *testing.T) {
+		// The one who is on the list has no phone; the sheet gives it and somebody else.
+		bo, err := h.AddContact(ctx, list, map[string]string{"name": "Bo", "email": "bo@quillfeather.example"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sheet := "name,email,phone\nBo,bo@quillfeather.example,2125550148\nCy,cy@quillfeather.example,\n"
+		read := func() string {
+			t.Helper()
+			var got bytes.Buffer
+			if err := h.Contacts(ctx, list, client.ContactsQuery{Fields: []string{"name", "phone"}}, &got); err != nil {
+				t.Fatal(err)
+			}
+			return got.String()
+		}
+		before := read()
+		r, err := h.Import(ctx, list, client.ImportOptions{}, strings.NewReader(sheet), nil)
+		if err != nil || r.Stored != 1 || r.Merged != 1 || read() == before {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+		at := "/v1/lists/" + string(list) + "/imports/" + string(*r.Batch)
+		a := h.do(t, "DELETE", at, "")
+		if want := fmt.Sprintf(`{"batch":%q,"removed":1,"restored":1,"kept":0}`+"\n", *r.Batch); a.status != 200 || a.body != want {
+			t.Errorf("got %d %s, want %s", a.status, a.body, want)
+		}
+		if got := read(); got != before {
+			t.Errorf("got %s, want %s", got, before)
+		}
+		if a := h.do(t, "DELETE", at, ""); a.status != 409 || a.problem.Code != "import-undone" || a.problem.Exit != 5 {
+			t.Errorf("undone twice: got %d %s", a.status, a.body)
+		}
+		again, err := h.Import(ctx, list, client.ImportOptions{}, strings.NewReader(sheet), nil)
+		if err != nil || again.Stored != 1 || again.Merged != 1 {
+			t.Fatalf("imported again: got %+v, %v", again, err)
+		}
+		u, err := h.UndoImport(ctx, list, *again.Batch)
+		if err != nil || *u != (client.Undoing{Batch: *again.Batch, Removed: 1, Restored: 1}) || read() != before {
+			t.Errorf("got %+v, %v", u, err)
+		}
+		if _, err := h.EraseContact(ctx, list, bo.ID); err != nil {
+			t.Fatal(err)
 		}
 	})
 	t.Run("signing key", func(t *testing.T) {

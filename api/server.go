@@ -130,6 +130,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.DELETE("/v1/lists/:list", s.member(s.deleteList))
 	e.PUT("/v1/lists/:list/deadline", s.member(s.putDeadline))
 	e.POST("/v1/lists/:list/imports", s.postImport)
+	e.DELETE("/v1/lists/:list/imports/:batch", s.opening(s.deleteImport))
 
 	e.GET("/v1/lists/:list/contacts", s.streaming(s.getContacts))
 	e.POST("/v1/lists/:list/contacts", s.opening(s.postContact))

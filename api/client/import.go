@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"net/url"
 
 	"github.com/rallyvault/rallyvault/vault"
 )
@@ -65,6 +66,24 @@ type Refusal struct {
 	Line   int    `json:"line"` // where the record begins, from 1
 	Reason string `json:"reason"`
 	Code   string `json:"code"` // a stable word for the reason
+}
+
+// An Undoing says what undoing an import did.
+type Undoing struct {
+	Batch    vault.BatchID `json:"batch"`
+	Removed  int           `json:"removed"`  // contacts that only this import brought
+	Restored int           `json:"restored"` // contacts from before that lost what it had added
+	Kept     int           `json:"kept"`     // contacts that it brought, and a later import or a person too
+}
+
+// UndoImport takes back an import of the last 72 hours, by the id that Import
+// answered.
+func (c *Client) UndoImport(ctx context.Context, list vault.ListID, batch vault.BatchID) (*Undoing, error) {
+	var u Undoing
+	if err := c.call(ctx, http.MethodDelete, listPath(list, "/imports/"+url.PathEscape(string(batch))), nil, &u); err != nil {
+		return nil, err
+	}
+	return &u, nil
 }
 
 // Import streams a sheet into a list. The file is read once and never held

@@ -115,7 +115,7 @@ var laterCommands = []string{
 	"access approve ID --for 3h", "waiting ls", "review --apply", "report", "partner add N FILE", "partner ls", "export L --partner N --out F",
 	"export ls", "export receipt ID --text", "intake open L --until T", "certificate verify F", "hold set --reason R", "backup --out F",
 	"restore F --data D", "renew", "lockdown", "shutdown --now --yes", "list extend L --to T --reason R",
-	"list steward add L H", "import undo L BATCH --yes",
+	"list steward add L H",
 	"serve --domain example.org",
 }
 
@@ -167,6 +167,8 @@ func TestUsage(t *testing.T) {
 		{"list edit L --purpose P", "--reason"},
 		{"list edit L --drop-field phone", "cannot be undone"},
 		{"list destroy L", "cannot be undone"},
+		{"import undo L secretperson", "takes people off the list"},
+		{"import undo L", "two arguments"},
 		{"list shorten L", "--to T"},
 		{"list contacts L --format secretperson", "--format is"},
 		{"list contacts L --fields ,", "names no field"},

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/vault"
 )
 
 func (p *program) importCmd() *cobra.Command {
@@ -67,8 +68,45 @@ func (p *program) importCmd() *cobra.Command {
 			})(ctx, c, args)
 		},
 	})
-	c.AddCommand(later("undo"))
+	c.AddCommand(p.importUndoCmd())
 	return c
+}
+
+func (p *program) importUndoCmd() *cobra.Command {
+	var yes bool
+	return p.command(verb{
+		use: "undo LIST BATCH --yes", short: "take an import back, within 72 hours; BATCH is what it answered", min: 2, max: 2,
+		flags: func(f *pflag.FlagSet) { f.BoolVar(&yes, "yes", false, "undo without asking again") },
+		run: func(ctx context.Context, c *cobra.Command, args []string) error {
+			if !yes {
+				return usageHint("add --yes if that is meant", "undoing an import takes people off the list; only importing the sheet again brings them back")
+			}
+			return p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, args []string) error {
+				id, err := l.list(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				u, err := l.UndoImport(ctx, id, vault.BatchID(args[1]))
+				if err != nil {
+					return err
+				}
+				p.say(u, func(w io.Writer) { tellUndone(w, u) })
+				return nil
+			})(ctx, c, args)
+		},
+	})
+}
+
+// tellUndone says what undoing an import did.
+func tellUndone(w io.Writer, u *client.Undoing) {
+	fmt.Fprintf(w, "the import is undone: %s removed", counted(u.Removed, "contact", "contacts"))
+	if u.Restored > 0 {
+		fmt.Fprintf(w, "; what it had added to %s from before is taken back", counted(u.Restored, "contact", "contacts"))
+	}
+	if u.Kept > 0 {
+		fmt.Fprintf(w, "; %s kept, because a later import or a person brought or changed them too", counted(u.Kept, "contact", "contacts"))
+	}
+	fmt.Fprintln(w)
 }
 
 // open opens a FILE argument, - for stdin. Its size is 0 where it is not known.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -71,8 +73,17 @@ func TestMemory(t *testing.T) {
 	srv := m.serve()
 	m.login()
 	m.must("", "list", "create", "T", "--purpose", "P", "--fields", "name,email,phone,postal_code")
-	m.importMany(t, rows)
+	first := m.importMany(t, rows)
 	in := srv.peakMiB()
+	// The same sheet once more, of which every row is merged, and then taken
+	// back: what is remembered of a million meetings must not be a million.
+	again := m.importAgain(t, rows)
+	twice := srv.peakMiB()
+	var u struct{ Removed, Restored, Kept int }
+	m.mustJSON(&u, "", "import", "undo", "T", again, "--yes")
+	if u.Removed+u.Restored+u.Kept != 0 {
+		t.Errorf("got %+v, want nothing to undo", u)
+	}
 	c := m.command(t.Context(), "list", "contacts", "T")
 	c.Stdout = io.Discard
 	if err := c.Run(); err != nil {
@@ -80,15 +91,20 @@ func TestMemory(t *testing.T) {
 	}
 	m.must("", "contact", "find", "aditi.estrada1f@s3.example.org")
 	m.must("", "contact", "erase", "--email", "aditi.estrada1f@s3.example.org")
+	var all struct{ Removed int }
+	m.mustJSON(&all, "", "import", "undo", "T", first, "--yes")
+	if all.Removed != rows-1 {
+		t.Errorf("got %d removed, want all but who was erased", all.Removed)
+	}
 	out := srv.peakMiB()
-	t.Logf("%d rows: peak %.0f MiB after the import, %.0f MiB after reading, finding and erasing", rows, in, out)
+	t.Logf("%d rows: peak %.0f MiB after the import, %.0f MiB after the same again, %.0f MiB after undoing that, reading, finding and erasing", rows, in, twice, out)
 	if out > limit {
 		t.Errorf("got a peak of %.0f MiB, want at most %.0f", out, limit)
 	}
 }
 
-// importMany imports rows into list T over HTTP.
-func (m *machine) importMany(tb testing.TB, rows int) {
+// importMany imports rows into list T over HTTP, and returns the batch.
+func (m *machine) importMany(tb testing.TB, rows int) (batch string) {
 	tb.Helper()
 	c := m.command(context.Background(), "import", "T", "-", "--json")
 	in, err := c.StdinPipe()
@@ -106,13 +122,37 @@ func (m *machine) importMany(tb testing.TB, rows int) {
 		tb.Fatal(err)
 	}
 	in.Close()
-	var report struct{ Rows, Stored int }
+	var report struct {
+		Batch        string
+		Rows, Stored int
+	}
 	if err := json.NewDecoder(out).Decode(&report); err != nil {
 		tb.Fatal(err)
 	}
 	if err := c.Wait(); err != nil || report.Rows != rows || report.Stored != rows {
 		tb.Fatalf("got %+v %v, want %d rows stored", report, err, rows)
 	}
+	return report.Batch
+}
+
+// importAgain imports the same rows into list T once more and returns the batch.
+func (m *machine) importAgain(tb testing.TB, rows int) string {
+	tb.Helper()
+	var sheet bytes.Buffer
+	if err := manyPeople(&sheet, rows); err != nil {
+		tb.Fatal(err)
+	}
+	c := m.command(context.Background(), "import", "T", "-", "--json")
+	c.Stdin = &sheet
+	out, err := c.Output()
+	var report struct {
+		Batch        string
+		Rows, Merged int
+	}
+	if err := errors.Join(err, json.Unmarshal(out, &report)); err != nil || report.Rows != rows || report.Merged != rows {
+		tb.Fatalf("got %+v %v, want %d rows merged", report, err, rows)
+	}
+	return report.Batch
 }
 
 // The benchmarks below measure what DESIGN promises as ratios on one machine

@@ -32,6 +32,7 @@ var seizedMarks = map[string]string{
 	"corrected":    "binturong.caracal@serval.example.org",
 	"refused":      "Wildebeestnumber Ditto",
 	"dropped":      "asylumhearingcassowary",
+	"undone":       "Capybaranarwhal Quokkasdottir",
 }
 
 // TestSeizedDisk: after a day of work and a power cut, nothing of it is in any
@@ -77,6 +78,10 @@ func TestSeizedDisk(t *testing.T) {
 	m.must(marks["corrected"], "contact", "correct", list.ID, found[0].ID, "--email", "-")
 	m.must(marks["added"], "contact", "add", list.ID, "--name", "-", "--phone", "2125550185")
 	m.must("p7."+marks["email"], "contact", "erase", "--email", "-")
+	var wrong2 struct{ Batch string }
+	m.mustJSON(&wrong2, fmt.Sprintf("Name,Email,City\n%s,undone@%s,\n%s,%s,Springfield\n", marks["undone"], marks["corrected"][strings.Index(marks["corrected"], "@")+1:], marks["name"], marks["email"]),
+		"import", list.ID, "-")
+	m.must("", "import", "undo", list.ID, wrong2.Batch, "--yes")
 	m.must("", "list", "edit", list.ID, "--purpose", secret("purpose"), "--reason", secret("reason"))
 	m.must("", "list", "edit", list.ID, "--drop-field", "postal_code", "--yes")
 	m.must("", "list", "show", secret("title"))
