@@ -67,12 +67,17 @@ func (c remote) Create(ctx context.Context, title, purpose string, fields []stri
 	return l.ID, nil
 }
 
-func (c remote) Import(ctx context.Context, id vault.ListID, sheet string) (int, error) {
+func (c remote) Import(ctx context.Context, id vault.ListID, sheet string) (vault.BatchID, int, error) {
 	r, err := c.Client.Import(ctx, id, client.ImportOptions{}, strings.NewReader(sheet), nil)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
-	return r.Stored, nil
+	return *r.Batch, r.Stored, nil
+}
+
+func (c remote) Undo(ctx context.Context, id vault.ListID, batch vault.BatchID) error {
+	_, err := c.UndoImport(ctx, id, batch)
+	return err
 }
 
 func (c remote) Add(ctx context.Context, id vault.ListID, values map[string]string) (vault.ContactID, error) {
@@ -142,6 +147,9 @@ var killPoints = []killPoint{
 	{name: "a lock being made", step: "slots write", most: 40},
 	{name: "a dropped field", step: "Committed list.field.drop", act: "drop field", most: 1},
 	{name: "an erasure", step: "Commit contact.erase", act: "erase", most: 1},
+	{name: "an undoing, its record being dropped", step: "DeleteBlob", act: "undo", most: 2},
+	{name: "an undoing, before its commit", step: "Commit list.import.undo", act: "undo", most: 1},
+	{name: "an undoing, after its commit, before memory", step: "Committed list.import.undo", act: "undo", most: 1},
 	{name: "a new passphrase, before its commit", step: "Commit member.passphrase", act: "passphrase", most: 1},
 	{name: "a new passphrase, after its commit", step: "Committed member.passphrase", act: "passphrase", most: 1},
 	{name: "a new passphrase, slots being written", step: "slots write", act: "passphrase", most: 12},

@@ -75,6 +75,14 @@ type Page struct {
 	ID    vault.ListID // "" while it is not known
 	may   []State
 	ids   map[string]vault.ContactID // by email, of those that were added
+
+	imports []imported // that were acknowledged, and that nobody has tried to undo
+}
+
+// An imported is one import and whom it brought, by email.
+type imported struct {
+	batch  vault.BatchID
+	people map[string]Person
 }
 
 // told takes note of an answer.
@@ -131,7 +139,8 @@ type Client interface {
 	Lists(ctx context.Context) (map[string]vault.ListID, error) // by title
 	Read(ctx context.Context, id vault.ListID) (State, error)   // Gone is a state, not an error
 	Create(ctx context.Context, title, purpose string, fields []string, deadline time.Time) (vault.ListID, error)
-	Import(ctx context.Context, id vault.ListID, sheet string) (stored int, err error)
+	Import(ctx context.Context, id vault.ListID, sheet string) (batch vault.BatchID, stored int, err error)
+	Undo(ctx context.Context, id vault.ListID, batch vault.BatchID) error
 	Add(ctx context.Context, id vault.ListID, values map[string]string) (vault.ContactID, error)
 	Correct(ctx context.Context, id vault.ListID, contact vault.ContactID, values map[string]string) error
 	Erase(ctx context.Context, id vault.ListID, email string) error
@@ -166,7 +175,7 @@ func NewWorker(name string, now func() time.Time, rows int, r *rand.Rand) *Worke
 }
 
 // Acts are the names of what Step does.
-var Acts = []string{"create", "import", "add", "correct", "erase", "purpose", "add field", "drop field", "shorten", "destroy"}
+var Acts = []string{"create", "import", "undo", "add", "correct", "erase", "purpose", "add field", "drop field", "shorten", "destroy"}
 
 // Step does one act. It returns the error of the answer; what the act did not
 // need to be acknowledged for is in the account.
@@ -245,12 +254,29 @@ func (w *Worker) change(ctx context.Context, c Client, act string, p *Page) (ran
 			people[email] = Person{fmt.Sprintf("Person %d", i), fmt.Sprintf("+1212555%04d", (w.number*37+i)%10000)}
 			fmt.Fprintf(&b, "%s,%s,%s\n", people[email].Name, email, people[email].Phone)
 		}
+		var batch vault.BatchID
 		var stored int
-		stored, err = c.Import(ctx, p.ID, b.String())
+		batch, stored, err = c.Import(ctx, p.ID, b.String())
 		if err == nil && stored != rows {
 			err = fmt.Errorf("stored %d of %d rows", stored, rows)
 		}
+		if err == nil {
+			p.imports = append(p.imports, imported{batch, people})
+		}
 		p.told(err, func(s *State) { maps.Copy(s.People, people) })
+	case "undo":
+		if len(p.imports) == 0 {
+			return false, nil
+		}
+		i := w.r.IntN(len(p.imports))
+		one := p.imports[i]
+		p.imports = slices.Delete(p.imports, i, i+1)
+		err = c.Undo(ctx, p.ID, one.batch)
+		p.told(err, func(s *State) {
+			for email := range one.people {
+				delete(s.People, email)
+			}
+		})
 	case "add":
 		email := fmt.Sprintf("a%d@%s.example.org", w.number, w.Name)
 		values := map[string]string{"name": "Ana Prueba", "email": email}

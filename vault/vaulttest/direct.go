@@ -51,12 +51,18 @@ func (d Direct) Create(ctx context.Context, title, purpose string, fields []stri
 }
 
 // Import implements Client.
-func (d Direct) Import(ctx context.Context, id vault.ListID, sheet string) (int, error) {
+func (d Direct) Import(ctx context.Context, id vault.ListID, sheet string) (vault.BatchID, int, error) {
 	r, err := d.Session.Import(ctx, id, strings.NewReader(sheet), vault.ImportOptions{})
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
-	return r.Stored, nil
+	return r.Batch, r.Stored, nil
+}
+
+// Undo implements Client.
+func (d Direct) Undo(ctx context.Context, id vault.ListID, batch vault.BatchID) error {
+	_, err := d.UndoImport(ctx, id, batch)
+	return err
 }
 
 // Add implements Client.
