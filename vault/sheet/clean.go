@@ -120,7 +120,7 @@ func (c *Cleaner) text(s string) (string, Reason) {
 	if r := markerOf(s, kinds); r != None || noAnswer(s) {
 		return "", r
 	}
-	if r := disclosure(s, digits); r != None {
+	if r := disclosure(s, kinds, digits); r != None {
 		return "", r
 	}
 	return s, None
@@ -131,7 +131,7 @@ func (c *Cleaner) name(s string) (string, Reason) {
 	s, why := c.text(s)
 	switch {
 	case why != None || s == "":
-	case !strings.ContainsFunc(s, func(r rune) bool { return wordRune(r) && !unicode.IsNumber(r) || unicode.Is(unicode.So, r) }):
+	case byteKinds[s[0]]&letterByte == 0 && !strings.ContainsFunc(s, func(r rune) bool { return wordRune(r) && !unicode.IsNumber(r) || unicode.Is(unicode.So, r) }):
 		return "", NoLetters
 	case twoPeople(s):
 		why = TwoPeople

@@ -3,6 +3,7 @@ package sheet
 import (
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // What people write into a cell that asks for something else: "Ana Ruiz 3/4/1990",
@@ -22,11 +23,11 @@ const months = `jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?
 // the date of, folded.
 var announcedDate = regexp.MustCompile(`\b(?:d ?o ?b|birth ?date|birthday|born(?: on| in)?|nac(?:id[oa]|imiento)?(?: en| el)?|f(?:echa)? (?:de )?nac(?:imiento)?|cumple(?:anos)?|court(?: date)?(?: on)?|hearing(?: on)?|corte(?: el)?|audiencia(?: el)?|juicio(?: el)?|check in(?: on)?) [0-9]{1,4}\b`)
 
-// disclosure returns why a text must not be kept, or None. digits is what survey
-// says of it.
-func disclosure(s string, digits int) Reason {
-	if plain := plainDigits(s); digits > 0 || len(plain) != len(s) {
-		if startsNumber(plain) && tellsDate(plain) {
+// disclosure returns why a text must not be kept, or None. kinds and digits are
+// what survey says of it.
+func disclosure(s string, kinds uint8, digits int) Reason {
+	if digits > 0 || kinds&oddByte != 0 && strings.ContainsFunc(s, unicode.IsNumber) {
+		if plain := plainDigits(s); startsNumber(plain) && tellsDate(plain) {
 			return DateCell
 		}
 	}
@@ -59,11 +60,22 @@ func startsNumber(s string) bool {
 // part the surnames of one, and is only counted between four words or more.
 var betweenPeople = regexp.MustCompile(`(?i)\pL[\pL.'’-]*\s*(?:[&+/]|\s(?:and|und|et)\s)\s*\pL|^\s*\pL\S*\s+(?:y|e)\s+\pL\S*\s+\pL`)
 
-// twoPeople reports whether a name seems to be of more than one person.
+// twoPeople reports whether a name seems to be of more than one person. It is asked
+// about every name, so nearly all are told in one pass over their bytes.
 func twoPeople(s string) bool {
-	if !strings.ContainsAny(s, "&+/") && !strings.Contains(s, " and ") && !strings.Contains(s, " und ") && !strings.Contains(s, " et ") &&
-		!strings.Contains(s, " y ") && !strings.Contains(s, " e ") && !strings.Contains(s, " AND ") && !strings.Contains(s, " Y ") {
-		return false
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '&', '+', '/':
+		case ' ':
+			// A word of one to three letters follows: y, et, and.
+			word := s[i+1 : min(len(s), i+5)]
+			if n := strings.IndexByte(word, ' '); n < 1 || strings.IndexByte("yYeEaAuU", word[0]) < 0 {
+				continue
+			}
+		default:
+			continue
+		}
+		return s[0] != '=' && betweenPeople.MatchString(s)
 	}
-	return !strings.HasPrefix(s, "=") && betweenPeople.MatchString(s)
+	return false
 }

@@ -180,11 +180,15 @@ func (s *Sheet) stacked(header []string, o *Options) ([]string, error) {
 		return header, nil
 	}
 	joined := slices.Clone(header)
-	more := false
+	headings, more := 0, false
 	for i, cell := range below.cells {
 		if blank(cell) {
 			continue
 		}
+		if _, mapped := o.Map[trimHeader(header[i])]; mapped {
+			return header, nil
+		}
+		headings++
 		m := meaningOf(trimHeader(cell), o)
 		if m.kind == unknown || m.kind == perhaps || strings.ContainsRune(cell, '@') {
 			return header, nil
@@ -202,7 +206,7 @@ func (s *Sheet) stacked(header []string, o *Options) ([]string, error) {
 		}
 		joined[i] = cell
 	}
-	if !more {
+	if !more || headings < 2 { // one word may be a name
 		return header, nil
 	}
 	s.ahead = s.ahead[1:]
