@@ -1,8 +1,6 @@
 package main
 
 import (
-	"archive/zip"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,8 +12,9 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/xuri/excelize/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/rallyvault/rallyvault/vault/sheet/sheettest"
 )
 
 // A watched is a directory of which the kernel says what is made in it.
@@ -64,50 +63,6 @@ func (w *watched) made() (names []string) {
 	}
 }
 
-// xlsx makes a workbook of one sheet.
-func xlsx(t testing.TB, rows [][]any) []byte {
-	t.Helper()
-	f := excelize.NewFile()
-	defer f.Close()
-	for i, r := range rows {
-		if err := f.SetSheetRow("Sheet1", fmt.Sprintf("A%d", i+1), &r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var b bytes.Buffer
-	if err := f.Write(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-// withPart replaces a part of a workbook.
-func withPart(t testing.TB, file []byte, name string, data io.Reader) []byte {
-	t.Helper()
-	z, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	to, err := w.Create(name)
-	if err == nil {
-		_, err = io.Copy(to, data)
-	}
-	for _, f := range z.File {
-		if err == nil && f.Name != name {
-			err = w.Copy(f)
-		}
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 // TestHostileSheets: files that were made to do harm, and large ones that were
 // not, go through a server that has no directory for temporary files. It makes
 // none, nor any file in its own directory but the database's, and its process
@@ -127,17 +82,16 @@ func TestHostileSheets(t *testing.T) {
 	data, tmp := watchDir(t, m.data()), watchDir(t, m.path("tmp"))
 
 	spaces := func(n int64) io.Reader { return io.LimitReader(repeated("        "), n) }
-	people := xlsx(t, [][]any{{"Name", "Email"}, {"Ana Prueba", "ana@example.org"}})
-	const sheet1 = "xl/worksheets/sheet1.xml"
+	people := sheettest.Workbook(t, [][]any{{"Name", "Email"}, {"Ana Prueba", "ana@example.org"}})
 	for _, tt := range []struct {
 		name string
 		file []byte
 		exit []int
 	}{
-		{"a zip bomb", withPart(t, people, sheet1, spaces(400<<20)), []int{8}},
-		{"a zip bomb of pictures", withPart(t, people, "xl/media/image1.png", spaces(400<<20)), []int{8}},
-		{"a million strings", withPart(t, people, "xl/sharedStrings.xml", io.MultiReader(strings.NewReader("<sst>"), io.LimitReader(repeated("<si/>"), 35<<20), strings.NewReader("</sst>"))), []int{8}},
-		{"an external entity", withPart(t, people, sheet1, strings.NewReader(`<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/hostname">]><worksheet><sheetData><row r="1"><c t="inlineStr"><is><t>&e;</t></is></c></row></sheetData></worksheet>`)), []int{2}},
+		{"a zip bomb", sheettest.Repack(t, people, sheettest.With(sheettest.Sheet, spaces(400<<20))), []int{8}},
+		{"a zip bomb of pictures", sheettest.Repack(t, people, sheettest.With("xl/media/image1.png", spaces(400<<20))), []int{8}},
+		{"a million strings", sheettest.Repack(t, people, sheettest.With("xl/sharedStrings.xml", io.MultiReader(strings.NewReader("<sst>"), io.LimitReader(repeated("<si/>"), 35<<20), strings.NewReader("</sst>")))), []int{8}},
+		{"an external entity", sheettest.Repack(t, people, sheettest.With(sheettest.Sheet, strings.NewReader(`<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/hostname">]><worksheet><sheetData><row r="1"><c t="inlineStr"><is><t>&e;</t></is></c></row></sheetData></worksheet>`))), []int{2}},
 		{"a row of a million columns", []byte("Name,Email\n" + strings.Repeat("a,", 1_000_000)), []int{2, 8}},
 		{"14 MB that are no workbook", append([]byte("PK\x03\x04"), make([]byte, 14<<20)...), []int{2, 8}},
 		{"a workbook that is cut off", people[:len(people)*2/3], []int{2}},
@@ -161,7 +115,7 @@ func TestHostileSheets(t *testing.T) {
 	for i := range many {
 		rows = append(rows, []any{fmt.Sprintf("Ana Prueba %x", i+1<<20), fmt.Sprintf("ana%d@example.org", i), 2125550100 + i%100})
 	}
-	if err := os.WriteFile(m.path("large.xlsx"), xlsx(t, rows), 0o600); err != nil {
+	if err := os.WriteFile(m.path("large.xlsx"), sheettest.Workbook(t, rows), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var report struct {
@@ -214,7 +168,7 @@ func TestFormatsOverHTTP(t *testing.T) {
 		"utf8.csv":   {"utf-8", "csv", "Nombre;Apellidos;Correo\r\nJosé;Cándido;jose@example.org\r\n"},
 		"latin1.csv": {"iso-8859-1", "csv", "Nombre;Apellidos;Correo\r\nJos\xe9;C\xe1ndido;jose@example.org\r\n"},
 		"mac.csv":    {"macintosh", "csv", "Nombre;Apellidos;Correo\rJos\x8e;C\x87ndido;jose@example.org\r"},
-		"book.xlsx":  {"utf-8", "xlsx", string(xlsx(t, [][]any{{"Nombre", "Apellidos", "Correo"}, {"José", "Cándido", "jose@example.org"}}))},
+		"book.xlsx":  {"utf-8", "xlsx", string(sheettest.Workbook(t, [][]any{{"Nombre", "Apellidos", "Correo"}, {"José", "Cándido", "jose@example.org"}}))},
 		"card.vcf":   {"utf-8", "vcard", "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:José Cándido\r\nN:Cándido;José;;;\r\nEMAIL:jose@example.org\r\nEND:VCARD\r\n"},
 	}
 	for name, f := range files {

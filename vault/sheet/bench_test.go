@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rallyvault/rallyvault/vault/sheet"
+	"github.com/rallyvault/rallyvault/vault/sheet/sheettest"
 )
 
 // clean100k is a sheet of 100,000 people of the shape that DESIGN.md §12 is
@@ -140,7 +141,7 @@ func BenchmarkWorkbook(b *testing.B) {
 	for i := range 20_000 {
 		rows = append(rows, []any{fmt.Sprintf("Ana Prueba%d", i), fmt.Sprintf("ana%d@example.org", i), 2125550100 + i%100, fmt.Sprintf("%05d", 10001+i%400)})
 	}
-	file := workbook(b, rows)
+	file := sheettest.Workbook(b, rows)
 	b.ResetTimer()
 	readAll(b, file)
 }

@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rallyvault/rallyvault/vault/sheet"
+	"github.com/rallyvault/rallyvault/vault/sheet/sheettest"
 )
 
 // FuzzSheet reads anything as a sheet. Whatever it is, rows come in the order of
@@ -96,8 +97,8 @@ func checkRow(t *testing.T, row *sheet.Row, after int) {
 // FuzzWorkbook puts any XML into the parts of a workbook. It is refused, or rows
 // come as of any sheet; and no row is lost without a word.
 func FuzzWorkbook(f *testing.F) {
-	good := workbook(f, people, func(w *excelize.File) { w.MergeCell("Sheet1", "B2", "B3") })
-	xml, texts := content(f, good, sheetPart), content(f, good, "xl/sharedStrings.xml")
+	good := sheettest.Workbook(f, people, func(w *excelize.File) { w.MergeCell("Sheet1", "B2", "B3") })
+	xml, texts := content(f, good, sheettest.Sheet), content(f, good, "xl/sharedStrings.xml")
 	f.Add(xml, texts)
 	f.Add(xml[:len(xml)/2], texts)
 	f.Add(strings.ReplaceAll(xml, "</row>", ""), texts)
@@ -106,7 +107,7 @@ func FuzzWorkbook(f *testing.F) {
 	f.Add(strings.ReplaceAll(xml, `t="s"`, `t="inlineStr"`), "")
 	f.Add(`<worksheet><sheetData><row r="1"><c t="inlineStr"><is><t>Email</t></is></c></row><row><c t="str"><v>ana@example.org</v></c></row></sheetData></worksheet>`, "<sst/>")
 	f.Fuzz(func(t *testing.T, xml, texts string) {
-		file := repack(t, good, part{sheetPart, strings.NewReader(xml)}, part{"xl/sharedStrings.xml", strings.NewReader(texts)})
+		file := sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(xml)), sheettest.With("xl/sharedStrings.xml", strings.NewReader(texts)))
 		s, err := sheet.Open(bytes.NewReader(file), usual)
 		line, last := 0, strings.Count(xml, "<row")
 		for row := (sheet.Row{}); err == nil; {
@@ -303,7 +304,7 @@ func TestFormatsAgree(t *testing.T) {
 		o := usual
 		o.Map = map[string]string{"FN": "name"}
 		var first []string
-		for format, file := range map[string][]byte{"csv": text.Bytes(), "xlsx": workbook(t, book), "vcard": cards.Bytes()} {
+		for format, file := range map[string][]byte{"csv": text.Bytes(), "xlsx": sheettest.Workbook(t, book), "vcard": cards.Bytes()} {
 			s, err := sheet.Open(bytes.NewReader(file), o)
 			if err != nil {
 				t.Fatalf("%s: %v", format, err)

@@ -15,71 +15,10 @@ import (
 	"time"
 
 	"github.com/xuri/excelize/v2"
-	"pgregory.net/rapid"
 
 	"github.com/rallyvault/rallyvault/vault/sheet"
+	"github.com/rallyvault/rallyvault/vault/sheet/sheettest"
 )
-
-// workbook makes a workbook with one sheet of the given rows.
-func workbook(t rapid.TB, rows [][]any, more ...func(*excelize.File)) []byte {
-	t.Helper()
-	f := excelize.NewFile()
-	defer f.Close()
-	for i, r := range rows {
-		if err := f.SetSheetRow("Sheet1", fmt.Sprintf("A%d", i+1), &r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, m := range more {
-		m(f)
-	}
-	var b bytes.Buffer
-	if err := f.Write(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-// part is one part of a zip file.
-type part struct {
-	name string
-	data io.Reader
-}
-
-// repack replaces parts of a zip file, or adds them.
-func repack(t testing.TB, file []byte, parts ...part) []byte {
-	t.Helper()
-	z, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	for _, p := range parts {
-		to, err := w.Create(p.name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.Copy(to, p.data); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, f := range z.File {
-		replaced := false
-		for _, p := range parts {
-			replaced = replaced || p.name == f.Name
-		}
-		if !replaced {
-			if err := w.Copy(f); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
 
 func content(t testing.TB, file []byte, name string) string {
 	t.Helper()
@@ -98,8 +37,6 @@ func content(t testing.TB, file []byte, name string) string {
 	return string(data)
 }
 
-const sheetPart = "xl/worksheets/sheet1.xml"
-
 var people = [][]any{{"Name", "Email", "Phone"}, {"Ana Prueba", "ana@example.org", 2125550101}, {"Bo Lee", "bo@example.org", "(646) 555-0102"}}
 
 func TestWorkbook(t *testing.T) {
@@ -116,13 +53,13 @@ func TestWorkbook(t *testing.T) {
 		o    sheet.Options
 		want string
 	}{
-		{"numbers", workbook(t, people), usual,
+		{"numbers", sheettest.Workbook(t, people), usual,
 			"2 \"Ana Prueba\" \"+12125550101\" \"ana@example.org\"\n3 \"Bo Lee\" \"+16465550102\" \"bo@example.org\"\n"},
-		{"rows and columns away from the corner", workbook(t, nil, func(f *excelize.File) {
+		{"rows and columns away from the corner", sheettest.Workbook(t, nil, func(f *excelize.File) {
 			f.SetSheetRow("Sheet1", "C7", &[]any{"Name", "", "Email"})
 			f.SetSheetRow("Sheet1", "C9", &[]any{"Ana", "x", "ana@example.org"})
 		}), usual, "9 \"Ana\" \"\" \"ana@example.org\"\n"},
-		{"formatted", workbook(t, [][]any{{"Name", "Email", "ZIP", "Phone"}, {"Ana", "ana@example.org", 2139, 2125550101}}, func(f *excelize.File) {
+		{"formatted", sheettest.Workbook(t, [][]any{{"Name", "Email", "ZIP", "Phone"}, {"Ana", "ana@example.org", 2139, 2125550101}}, func(f *excelize.File) {
 			zip, sci := "00000", "0.00E+00"
 			for cell, format := range map[string]*string{"C2": &zip, "D2": &sci} {
 				style, err := f.NewStyle(&excelize.Style{CustomNumFmt: format})
@@ -132,17 +69,17 @@ func TestWorkbook(t *testing.T) {
 				f.SetCellStyle("Sheet1", cell, cell, style)
 			}
 		}), usual, "2 \"Ana\" \"+12125550101\" \"ana@example.org\" \"02139\"\n"},
-		{"merged down", workbook(t, [][]any{{"March sign-in"}, {"Name", "Email", "Phone"}, {"Ana", "both@example.org"}, {"Luz"}, {"Bo", "bo@example.org"}}, func(f *excelize.File) {
+		{"merged down", sheettest.Workbook(t, [][]any{{"March sign-in"}, {"Name", "Email", "Phone"}, {"Ana", "both@example.org"}, {"Luz"}, {"Bo", "bo@example.org"}}, func(f *excelize.File) {
 			f.MergeCell("Sheet1", "A1", "C1")
 			f.MergeCell("Sheet1", "B3", "B4")
 		}), usual, "3 \"Ana\" \"\" \"both@example.org\"\n4 \"Luz\" \"\" \"both@example.org\"\n5 \"Bo\" \"\" \"bo@example.org\"\n"},
-		{"the sheet that is asked for", workbook(t, people, func(f *excelize.File) {
+		{"the sheet that is asked for", sheettest.Workbook(t, people, func(f *excelize.File) {
 			f.NewSheet("Rally")
 			f.SetSheetRow("Rally", "A1", &[]any{"Email"})
 			f.SetSheetRow("Rally", "A2", &[]any{"cy@example.org"})
 		}), sheet.Options{Fields: usual.Fields, Region: "US", Sheet: "Rally"}, "2 \"\" \"\" \"cy@example.org\"\n"},
-		{"the first that is to be seen", workbook(t, people, hidden), usual, "2 \"\" \"\" \"cy@example.org\"\n"},
-		{"formulas are data", workbook(t, [][]any{{"Name", "Email"}, {"=HYPERLINK(1)", "ana@example.org"}}), usual, "2 \"=HYPERLINK(1)\" \"\" \"ana@example.org\"\n"},
+		{"the first that is to be seen", sheettest.Workbook(t, people, hidden), usual, "2 \"\" \"\" \"cy@example.org\"\n"},
+		{"formulas are data", sheettest.Workbook(t, [][]any{{"Name", "Email"}, {"=HYPERLINK(1)", "ana@example.org"}}), usual, "2 \"=HYPERLINK(1)\" \"\" \"ana@example.org\"\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := sheet.Open(bytes.NewReader(tt.file), tt.o)
@@ -183,20 +120,20 @@ func TestHostileWorkbooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", dir+"/not-there")
-	good := workbook(t, people)
-	xml := content(t, good, sheetPart)
+	good := sheettest.Workbook(t, people)
+	xml := content(t, good, sheettest.Sheet)
 	zeros := func(n int64) io.Reader {
 		return io.LimitReader(&endless{piece: strings.Repeat(" ", 512), n: 1 << 40}, n)
 	}
-	many := make([]part, 3000)
+	many := make([]sheettest.Part, 3000)
 	for i := range many {
-		many[i] = part{fmt.Sprintf("x/%d.xml", i), strings.NewReader("x")}
+		many[i] = sheettest.With(fmt.Sprintf("x/%d.xml", i), strings.NewReader("x"))
 	}
 	lying := func(says uint64) []byte {
 		var data, b bytes.Buffer
 		io.Copy(&data, zeros(80<<20))
 		w := zip.NewWriter(&b)
-		to, _ := w.Create(sheetPart)
+		to, _ := w.Create(sheettest.Sheet)
 		io.Copy(to, &data)
 		w.Close()
 		// The size that it has when unzipped stands in the directory at the end.
@@ -212,35 +149,35 @@ func TestHostileWorkbooks(t *testing.T) {
 		file []byte
 		want sheet.FileReason
 	}{
-		{"a bomb in the sheet", repack(t, good, part{sheetPart, zeros(256 << 20)}), sheet.TooLargeWorkbook},
-		{"a bomb in a picture", repack(t, good, part{"xl/media/image1.png", zeros(200 << 20)}), sheet.TooLargeWorkbook},
-		{"a bomb in many parts", repack(t, good, part{"a", zeros(30 << 20)}, part{"b", zeros(30 << 20)}, part{"c", zeros(30 << 20)}), sheet.TooLargeWorkbook},
-		{"a million styles", repack(t, good, part{"xl/styles.xml", io.MultiReader(strings.NewReader("<styleSheet>"), &endless{piece: "<xf/>", n: 9 << 20}, strings.NewReader("</styleSheet>"))}), sheet.TooLargeWorkbook},
-		{"millions of strings", repack(t, good, part{"xl/sharedStrings.xml", io.MultiReader(strings.NewReader("<sst>"), &endless{piece: "<si/>", n: 30 << 20}, strings.NewReader("</sst>"))}), sheet.TooLargeWorkbook},
+		{"a bomb in the sheet", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, zeros(256<<20))), sheet.TooLargeWorkbook},
+		{"a bomb in a picture", sheettest.Repack(t, good, sheettest.With("xl/media/image1.png", zeros(200<<20))), sheet.TooLargeWorkbook},
+		{"a bomb in many parts", sheettest.Repack(t, good, sheettest.With("a", zeros(30<<20)), sheettest.With("b", zeros(30<<20)), sheettest.With("c", zeros(30<<20))), sheet.TooLargeWorkbook},
+		{"a million styles", sheettest.Repack(t, good, sheettest.With("xl/styles.xml", io.MultiReader(strings.NewReader("<styleSheet>"), &endless{piece: "<xf/>", n: 9 << 20}, strings.NewReader("</styleSheet>")))), sheet.TooLargeWorkbook},
+		{"millions of strings", sheettest.Repack(t, good, sheettest.With("xl/sharedStrings.xml", io.MultiReader(strings.NewReader("<sst>"), &endless{piece: "<si/>", n: 30 << 20}, strings.NewReader("</sst>")))), sheet.TooLargeWorkbook},
 		{"says it is small", lying(1000), sheet.NotASheet},
 		{"says it has a gigabyte", lying(1 << 30), sheet.TooLargeWorkbook},
-		{"thousands of parts", repack(t, good, many...), sheet.TooLargeWorkbook},
+		{"thousands of parts", sheettest.Repack(t, good, many...), sheet.TooLargeWorkbook},
 		{"13 MB of noise", append(bytes.Clone(good), make([]byte, 13<<20)...), sheet.TooLargeWorkbook},
-		{"one part twice", repack(t, good, part{"xl\\worksheets\\sheet1.xml", strings.NewReader(xml)}), sheet.NotASheet},
+		{"one part twice", sheettest.Repack(t, good, sheettest.With("xl\\worksheets\\sheet1.xml", strings.NewReader(xml))), sheet.NotASheet},
 		{"cut off", good[:len(good)/2], sheet.NotASheet},
-		{"sheet cut off", repack(t, good, part{sheetPart, strings.NewReader(xml[:strings.Index(xml, "</row>")+6])}), sheet.NotASheet},
-		{"sheet cut off in a cell", repack(t, good, part{sheetPart, strings.NewReader(xml[:strings.Index(xml, "</row>")-4])}), sheet.NotASheet},
-		{"no sheet", repack(t, good, part{sheetPart, strings.NewReader("")}), sheet.NotASheet},
-		{"a tag that is never closed", repack(t, good, part{sheetPart, strings.NewReader(strings.Replace(xml, "</row>", "</rov>", 1))}), sheet.NotASheet},
-		{"a string that there is none of", repack(t, good, part{sheetPart, strings.NewReader(strings.Replace(xml, "<v>0</v>", "<v>9999</v>", 1))}), sheet.NotASheet},
-		{"strings cut off", repack(t, good, part{"xl/sharedStrings.xml", strings.NewReader(content(t, good, "xl/sharedStrings.xml")[:200])}), sheet.NotASheet},
-		{"an entity", repack(t, good, part{sheetPart, strings.NewReader(`<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>` + strings.Replace(xml, "<sheetData>", "<sheetData>&e;", 1))}), sheet.NotASheet},
-		{"an entity in the strings", repack(t, good, part{"xl/sharedStrings.xml", strings.NewReader(`<?xml version="1.0"?><!DOCTYPE sst [<!ENTITY e SYSTEM "file:///etc/passwd">]><sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>&e;</t></si></sst>`)}), sheet.NotASheet},
-		{"a row of a million columns", repack(t, good, part{sheetPart, strings.NewReader(wideRow(xml, 1_000_000))}), sheet.TooManyColumns},
-		{"a row of 16,384 columns", repack(t, good, part{sheetPart, strings.NewReader(wideRow(xml, 16_384))}), sheet.TooManyColumns},
-		{"a row far below", repack(t, good, part{sheetPart, strings.NewReader(strings.Replace(xml, `<row r="3"`, `<row r="2000000"`, 1))}), sheet.NotASheet},
-		{"rows out of order", repack(t, good, part{sheetPart, strings.NewReader(strings.Replace(xml, `<row r="3"`, `<row r="1"`, 1))}), sheet.NotASheet},
+		{"sheet cut off", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(xml[:strings.Index(xml, "</row>")+6]))), sheet.NotASheet},
+		{"sheet cut off in a cell", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(xml[:strings.Index(xml, "</row>")-4]))), sheet.NotASheet},
+		{"no sheet", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(""))), sheet.NotASheet},
+		{"a tag that is never closed", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(strings.Replace(xml, "</row>", "</rov>", 1)))), sheet.NotASheet},
+		{"a string that there is none of", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(strings.Replace(xml, "<v>0</v>", "<v>9999</v>", 1)))), sheet.NotASheet},
+		{"strings cut off", sheettest.Repack(t, good, sheettest.With("xl/sharedStrings.xml", strings.NewReader(content(t, good, "xl/sharedStrings.xml")[:200]))), sheet.NotASheet},
+		{"an entity", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(`<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>`+strings.Replace(xml, "<sheetData>", "<sheetData>&e;", 1)))), sheet.NotASheet},
+		{"an entity in the strings", sheettest.Repack(t, good, sheettest.With("xl/sharedStrings.xml", strings.NewReader(`<?xml version="1.0"?><!DOCTYPE sst [<!ENTITY e SYSTEM "file:///etc/passwd">]><sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>&e;</t></si></sst>`))), sheet.NotASheet},
+		{"a row of a million columns", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(wideRow(xml, 1_000_000)))), sheet.TooManyColumns},
+		{"a row of 16,384 columns", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(wideRow(xml, 16_384)))), sheet.TooManyColumns},
+		{"a row far below", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(strings.Replace(xml, `<row r="3"`, `<row r="2000000"`, 1)))), sheet.NotASheet},
+		{"rows out of order", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(strings.Replace(xml, `<row r="3"`, `<row r="1"`, 1)))), sheet.NotASheet},
 		{"no such sheet", good, sheet.NoSuchSheet},
-		{"empty", workbook(t, nil), sheet.Empty},
-		{"no header", workbook(t, [][]any{{"a", "b"}, {1, 2}}), sheet.NoHeader},
-		{"a text document", repack(t, zipOf("word/document.xml")), sheet.NotASheet},
-		{"OpenDocument", repack(t, zipOf("content.xml")), sheet.NotASheet},
-		{"sheets in a zip", repack(t, zipOf("a.csv")), sheet.NotASheet},
+		{"empty", sheettest.Workbook(t, nil), sheet.Empty},
+		{"no header", sheettest.Workbook(t, [][]any{{"a", "b"}, {1, 2}}), sheet.NoHeader},
+		{"a text document", sheettest.Repack(t, zipOf("word/document.xml")), sheet.NotASheet},
+		{"OpenDocument", sheettest.Repack(t, zipOf("content.xml")), sheet.NotASheet},
+		{"sheets in a zip", sheettest.Repack(t, zipOf("a.csv")), sheet.NotASheet},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := usual
