@@ -164,8 +164,12 @@ func (s *Session) fill(ctx context.Context, e *edit, hit *place, fields []sheet.
 			return "", false, err
 		}
 	}
-	err = e.commit(ctx, audit.Entry{Act: audit.ContactAdd, Subject: string(id), Fields: filled})
-	return id, true, err
+	entry := audit.Entry{Act: audit.ContactAdd, Subject: string(id), Fields: filled}
+	if filled == nil {
+		found := int64(1)
+		entry = audit.Entry{Act: audit.ContactFind, Count: &found} // as recordFound
+	}
+	return id, true, e.commit(ctx, entry)
 }
 
 // CorrectContact changes values of one contact; "" takes a value away.
