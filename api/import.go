@@ -359,6 +359,17 @@ func writeReport(c echo.Context, r *vault.ImportReport) error {
 	out.buf = client.AppendJSON(out.buf, r.Encoding)
 	out.buf = append(out.buf, `,"format":`...)
 	out.buf = client.AppendJSON(out.buf, string(r.Format))
+	if r.Sheet != "" {
+		out.buf = client.AppendJSON(append(out.buf, `,"sheet":`...), r.Sheet)
+		out.buf = append(out.buf, `,"other_sheets":[`...)
+		for i, name := range r.OtherSheets {
+			if i > 0 {
+				out.buf = append(out.buf, ',')
+			}
+			out.buf = client.AppendJSON(out.buf, name)
+		}
+		out.buf = append(out.buf, ']')
+	}
 	out.buf = append(out.buf, "}\n"...)
 	return out.end()
 }

@@ -33,6 +33,11 @@ type ImportReport struct {
 	Refusals []RowNote
 	Encoding string
 	Format   sheet.Format
+
+	// Sheet is the sheet of a workbook that was read, OtherSheets are those that
+	// were not.
+	Sheet       string
+	OtherSheets []string
 }
 
 // A CellNote says that a cell was left out, a RowNote that a row was refused.
@@ -103,7 +108,10 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	defer im.giveRoom()
 	// A workbook takes as much memory as knowing of many contacts does.
 	claim := func() error { return im.takeRoom(ctx, largeRows) }
-	im.sh, err = sheet.Open(r, sheet.Options{Fields: fields, Questions: questions, Region: regionOf(m), Map: o.Map, Encoding: o.Encoding, Sheet: o.Sheet, Claim: claim})
+	err = guarded(func() (err error) {
+		im.sh, err = sheet.Open(r, sheet.Options{Fields: fields, Questions: questions, Region: regionOf(m), Map: o.Map, Encoding: o.Encoding, Sheet: o.Sheet, Claim: claim})
+		return err
+	})()
 	if err != nil {
 		return nil, sheetFault(op, err)
 	}
@@ -125,6 +133,7 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	}
 	im.report.Kept, im.report.Dropped = im.sh.Kept(), im.sh.Dropped()
 	im.report.Encoding, im.report.Format = im.sh.Encoding(), im.sh.Format()
+	im.report.Sheet, im.report.OtherSheets = im.sh.Name()
 	if err != nil {
 		im.discard()
 		return nil, err

@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -581,4 +582,54 @@ func TestOneImportAtATime(t *testing.T) {
 	if _, _, err := s.AddContact(ctx, id, map[string]string{"name": "Eva", "email": "eva@example.org"}); err != nil {
 		t.Errorf("when it has ended: %v", err)
 	}
+}
+
+// TestLostNamesJoinNobody: two people at one number, whose names could not be
+// kept, are not one person without a name.
+func TestLostNamesJoinNobody(t *testing.T) {
+	t.Parallel()
+	h := vaulttest.New(t)
+	s := h.SignIn()
+	id := h.List(s, "t")
+	rep := h.Import(s, id, "name,phone", "Ana Ruiz 3/4/1990,2125550101", "Luis Paz 5/6/1991,2125550101")
+	if rep.Stored != 2 || rep.Merged != 0 || len(rep.LeftOut) != 2 {
+		t.Errorf("got %+v", rep)
+	}
+}
+
+// TestImportStopsWithItsClient: nobody reads a sheet on whose client has gone.
+func TestImportStopsWithItsClient(t *testing.T) {
+	t.Parallel()
+	h := vaulttest.New(t)
+	s := h.SignIn()
+	id := h.List(s, "t")
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &canceller{rows: "name,email\n", cancel: cancel}
+	_, err := s.Import(ctx, id, c, vault.ImportOptions{})
+	if !errors.Is(err, context.Canceled) || c.n > 4<<20 {
+		t.Errorf("got %v after %d bytes, want that it was cancelled at once", err, c.n)
+	}
+}
+
+// A canceller is a sheet of 64 MB of refusals, whose client goes after the first.
+type canceller struct {
+	rows   string
+	n      int
+	cancel func()
+}
+
+func (c *canceller) Read(p []byte) (int, error) {
+	if c.n > 64<<20 {
+		return 0, io.EOF
+	}
+	if c.n > 1<<20 {
+		c.cancel()
+	}
+	for len(c.rows) < len(p) {
+		c.rows += strings.Repeat("Ana,\n", 1000)
+	}
+	n := copy(p, c.rows)
+	c.rows = c.rows[n:]
+	c.n += n
+	return n, nil
 }

@@ -261,6 +261,9 @@ func (im *importing) read(ctx context.Context, full chan<- *rowBlock, free <-cha
 		return nil
 	}
 	for {
+		if im.report.Rows%256 == 0 && ctx.Err() != nil { // nobody waits for the answer any more
+			return ctx.Err()
+		}
 		err := im.sh.Next(&row)
 		if err == io.EOF {
 			return hand()
@@ -315,6 +318,10 @@ func (im *importing) take(row *sheet.Row) (bool, meta) {
 	}
 	value := im.at.value(row.Cells)
 	email, phone := im.match.keys(value)
+	if nameLost(row) {
+		// Somebody whose name could not be kept is not the same as somebody without.
+		email, phone = 0, 0
+	}
 	have := haveBits(row.Cells, consent)
 	if same, ok := im.match.find(email, phone); ok {
 		im.note(row)
@@ -335,6 +342,13 @@ func (im *importing) take(row *sheet.Row) (bool, meta) {
 		c.id = im.ids.next()
 	}
 	return true, c
+}
+
+// nameLost reports whether the row had a name that was left out.
+func nameLost(row *sheet.Row) bool {
+	return slices.ContainsFunc(row.LeftOut, func(l sheet.LeftOut) bool {
+		return (l.Field == sheet.Name || l.Field == sheet.GivenName || l.Field == sheet.FamilyName) && l.Reason != sheet.SecondValue && !l.Reason.Partial()
+	})
 }
 
 func (im *importing) note(row *sheet.Row) {

@@ -36,6 +36,10 @@ type ImportReport struct {
 	Refusals []Refusal      `json:"refusals"`
 	Encoding string         `json:"encoding"`
 	Format   string         `json:"format"` // csv, xlsx or vcard
+
+	// Of a workbook: the sheet that was read, and those that were not.
+	Sheet       string   `json:"sheet,omitempty"`
+	OtherSheets []string `json:"other_sheets,omitempty"`
 }
 
 // Kept is a column that was used.

@@ -147,6 +147,9 @@ func accountFor(w io.Writer, r *client.ImportReport, preview bool) {
 	if r.Encoding != "utf-8" {
 		fmt.Fprintf(w, "read as %s; if names look wrong, --encoding names another one\n", r.Encoding)
 	}
+	for _, name := range r.OtherSheets {
+		fmt.Fprintf(w, "sheet not read: %q; import it with --sheet\n", clean(name))
+	}
 	for _, k := range r.Kept {
 		byCells := ""
 		if k.ByCells {

@@ -103,7 +103,14 @@ func (s *Sheet) openText(t *text, o *Options) error {
 		return err
 	}
 	rest := io.MultiReader(bytes.NewReader(head[f.body:]), t)
-	s.recs = newRecords(newSource(rest, f.below, f.delim, f.loneCR, t), rune(f.delim))
+	recs := newRecords(newSource(rest, f.below, f.delim, t), rune(f.delim))
+	recs.width = len(f.header)
+	for i, m := range meaningsOf(f.header, o) {
+		if m.is(Email, Phone) {
+			recs.reach = append(recs.reach, i)
+		}
+	}
+	s.recs, s.above = recs, f.above
 	return s.begin(f.header, f.line, o)
 }
 
@@ -113,17 +120,27 @@ func (s *Sheet) begin(header []string, line int, o *Options) (err error) {
 	if header, err = s.stacked(header, o); err != nil {
 		return err
 	}
+	if len(header) > MaxColumns {
+		return tooManyColumns(line)
+	}
 	s.plan, err = newPlan(header, meaningsOf(header, o), line, o, func() ([]record, error) { return s.sample(len(header)) })
 	return err
 }
 
 // sampleRecords is how many records below the header are looked at where a
-// heading alone does not tell what its column holds.
-const sampleRecords = 100
+// heading alone does not tell what its column holds, if they are not longer than
+// sampleBytes.
+const (
+	sampleRecords = 100
+	sampleBytes   = 1 << 20
+)
 
 // sample reads ahead. What it returns is still to come.
 func (s *Sheet) sample(width int) ([]record, error) {
-	for len(s.ahead) < sampleRecords {
+	for size := 0; len(s.ahead) < sampleRecords && size < sampleBytes; {
+		for _, cell := range s.lastAhead() {
+			size += len(cell)
+		}
 		if err := s.readAhead(width); err == io.EOF {
 			break
 		} else if err != nil {
@@ -131,6 +148,13 @@ func (s *Sheet) sample(width int) ([]record, error) {
 		}
 	}
 	return s.ahead, nil
+}
+
+func (s *Sheet) lastAhead() []string {
+	if len(s.ahead) == 0 {
+		return nil
+	}
+	return s.ahead[len(s.ahead)-1].cells
 }
 
 // readAhead keeps one more record for later. Blank ones are none.
@@ -151,10 +175,12 @@ func (s *Sheet) readAhead(width int) error {
 // next returns the next record that is not blank: those that were read ahead
 // first.
 func (s *Sheet) next() (cells []string, line int, fault Reason, err error) {
-	if len(s.ahead) > 0 {
-		r := s.ahead[0]
-		s.ahead = s.ahead[1:]
-		return r.cells, r.line, r.fault, nil
+	for _, from := range []*[]record{&s.above, &s.ahead} {
+		if len(*from) > 0 {
+			r := (*from)[0]
+			*from = (*from)[1:]
+			return r.cells, r.line, r.fault, nil
+		}
 	}
 	for {
 		cells, line, fault, err = s.recs.next(s.plan.width)
@@ -170,28 +196,35 @@ func (s *Sheet) next() (cells []string, line int, fault Reason, err error) {
 // upper one does; if it says the same in another language it is a row of its own,
 // which read refuses.
 func (s *Sheet) stacked(header []string, o *Options) ([]string, error) {
-	if err := s.readAhead(len(header)); err == io.EOF {
-		return header, nil
-	} else if err != nil {
-		return nil, err
+	if len(s.ahead) == 0 {
+		if err := s.readAhead(len(header)); err == io.EOF {
+			return header, nil
+		} else if err != nil {
+			return nil, err
+		}
 	}
 	below := s.ahead[0]
-	if below.fault != None || len(below.cells) > len(header) {
+	if below.fault != None {
 		return header, nil
 	}
 	joined := slices.Clone(header)
+	for len(joined) < len(below.cells) { // cells at the end that are merged or blank
+		joined = append(joined, "")
+	}
+	header, plain := joined, header
+	joined = slices.Clone(header)
 	headings, more := 0, false
 	for i, cell := range below.cells {
 		if blank(cell) {
 			continue
 		}
 		if _, mapped := o.Map[trimHeader(header[i])]; mapped {
-			return header, nil
+			return plain, nil
 		}
 		headings++
 		m := meaningOf(trimHeader(cell), o)
 		if m.kind == unknown || m.kind == perhaps || strings.ContainsRune(cell, '@') {
-			return header, nil
+			return plain, nil
 		}
 		upper := meaningOf(trimHeader(header[i]), o)
 		switch {
@@ -202,12 +235,12 @@ func (s *Sheet) stacked(header []string, o *Options) ([]string, error) {
 		case upper.named() && m.named():
 			continue
 		default:
-			return header, nil
+			return plain, nil
 		}
 		joined[i] = cell
 	}
 	if !more || headings < 2 { // one word may be a name
-		return header, nil
+		return plain, nil
 	}
 	s.ahead = s.ahead[1:]
 	return joined, nil

@@ -139,7 +139,7 @@ func newPlan(header []string, meanings []meaning, line int, o *Options, sample f
 		}
 	}
 	if nameless > 0 {
-		p.dropped = append(p.dropped, drop("", "no-heading", "columns without a heading are not read"))
+		p.dropped = append(p.dropped, noHeading)
 	}
 	if len(p.columns) == 0 {
 		return nil, &Error{Reason: NothingToKeep, Line: line,
@@ -179,6 +179,8 @@ func (p *plan) add(c column, k Column, byCaller, hasName bool, o *Options) {
 	p.columns = append(p.columns, c)
 	p.kept = append(p.kept, k)
 }
+
+var noHeading = drop("", "no-heading", "columns without a heading are not read")
 
 func notInList(h string) Drop { return drop(h, "not-in-list", "not a field of this list") }
 
@@ -294,7 +296,7 @@ func areaCodes(meanings []meaning) []int {
 var cleaners = map[Field]func(*Cleaner, string) (string, Reason){
 	Name: (*Cleaner).name, GivenName: (*Cleaner).text, FamilyName: (*Cleaner).text,
 	Email: (*Cleaner).email, Phone: (*Cleaner).phone, PostalCode: (*Cleaner).postalCode,
-	City: (*Cleaner).text, Language: (*Cleaner).text, Pronouns: (*Cleaner).text, Organisation: (*Cleaner).organisation,
+	City: (*Cleaner).city, Language: (*Cleaner).text, Pronouns: (*Cleaner).text, Organisation: (*Cleaner).organisation,
 	Question1: (*Cleaner).answer, Question2: (*Cleaner).answer, Question3: (*Cleaner).answer,
 }
 

@@ -1,6 +1,9 @@
 package sheet
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // postalCode keeps leading zeros, which is why it is text: 02139 is a place.
 func (c *Cleaner) postalCode(s string) (string, Reason) {
@@ -82,7 +85,22 @@ func (c *Cleaner) postalPart(s string) (string, Reason) {
 // cityPart cleans the city of a cell that holds a postal code too.
 func (c *Cleaner) cityPart(s string) (string, Reason) {
 	_, city := c.parts(s)
-	return c.text(city)
+	if strings.ContainsAny(city, "0123456789,;") {
+		return "", NotCity // a street, most probably
+	}
+	return c.city(city)
+}
+
+// street matches the words of a street address, beside a number.
+var street = regexp.MustCompile(`(?i)\b(?:st|str|street|ave|avenue|av|rd|road|blvd|boulevard|ln|lane|dr|drive|pl|place|ct|hwy|apt|apartment|unit|suite|ste|floor|fl|calle|avenida|avda|carrera|colonia|col|depto|piso|rue|rua|strasse|straße|p\.? ?o\.? box)\b|#\s*[0-9]`)
+
+// city cleans a city. A street address in its place is left out.
+func (c *Cleaner) city(s string) (string, Reason) {
+	v, why := c.text(s)
+	if _, digits := survey(v); digits > 0 && street.MatchString(v) {
+		return "", NotCity
+	}
+	return v, why
 }
 
 // parts parts "10002 New York", "Brooklyn, NY 11201", "75011 Paris" and "SW1A 1AA
@@ -97,7 +115,7 @@ func (c *Cleaner) parts(s string) (code, city string) {
 		return "", ""
 	case coded(words[0]):
 		code = words[0]
-		if len(words) > 1 && coded(words[1]) {
+		if len(words) > 1 && coded(words[1]) && twoParts(words[0], words[1]) {
 			code += " " + words[1]
 		}
 		at := strings.Index(s, words[0])
@@ -110,7 +128,7 @@ func (c *Cleaner) parts(s string) (code, city string) {
 	case coded(words[len(words)-1]):
 		code = words[len(words)-1]
 		from := strings.LastIndex(s, code)
-		if n := len(words) - 2; n > 0 && coded(words[n]) {
+		if n := len(words) - 2; n > 0 && coded(words[n]) && twoParts(words[n], code) {
 			from = strings.LastIndex(s[:from], words[n])
 			code = words[n] + " " + code
 		}
@@ -126,4 +144,11 @@ func (c *Cleaner) parts(s string) (code, city string) {
 		}
 	}
 	return code, city
+}
+
+// twoParts reports whether two words with digits are one postal code, as of Canada
+// (A1A 1A1), Britain (SW1A 1AA) and Sweden (123 45).
+func twoParts(a, b string) bool {
+	both := shapeOf(strings.ToUpper(a)) + " " + shapeOf(strings.ToUpper(b))
+	return both == "000 00" || strings.HasPrefix(both, "A") && strings.Contains(both, " 0A") && len(a) <= 4 && len(b) == 3
 }

@@ -28,6 +28,8 @@ const (
 	IdentityCell    Reason = 17 // looks like an identity number; in a sheet its row is refused
 	TwoPeople       Reason = 18 // * "Doe, John & Jane": kept as written
 	DateCell        Reason = 19 // a birth or court date
+	ErrorCell       Reason = 21 // a spreadsheet's error, or a formula without its value
+	NotCity         Reason = 22 // a street, or more than a city
 	StatusCell      Reason = 20 // words that tell somebody's immigration status or case
 )
 
@@ -42,6 +44,7 @@ const (
 	Nameless       Reason = 38 // list without email and phone, and no name remains
 	BrokenQuotes   Reason = 39 // quotation marks that do not pair up
 	MoreCells      Reason = 40 // more cells than the header has
+	AboveHeader    Reason = 43 // a person above the row of headings
 	BrokenCard     Reason = 42 // a vCard without an end, or with a line that cannot be read
 	ErasedBefore   Reason = 41 // asked to be erased; given by the vault, which knows the list
 )
@@ -68,6 +71,9 @@ var reasons = [...]struct{ slug, text string }{
 	DateCell:        {"date-in-cell", "there is a date in it, and birth and court dates are not kept"},
 	StatusCell:      {"status-in-cell", "it says something of immigration status or a case, which can be used against people and is not kept; refer them to a lawyer"},
 
+	ErrorCell: {"error-cell", "the spreadsheet shows an error there, or its value was not saved; open the file in the spreadsheet program and save it again"},
+	NotCity:   {"not-a-city", "there is more than a city in it, and street addresses are not kept"},
+
 	Ditto:          {"ditto", "the row refers to the row above it with ditto marks; write the values out"},
 	Illegible:      {"illegible", "marked as illegible, and no way to reach the person remains"},
 	Totals:         {"totals", "a row of totals, not a person"},
@@ -76,6 +82,7 @@ var reasons = [...]struct{ slug, text string }{
 	Unreachable:    {"no-way-to-reach", "neither an email address nor a phone number remains"},
 	Nameless:       {"no-name", "no name remains"},
 	BrokenQuotes:   {"broken-quotes", "the quotation marks of the row do not pair up, so its cells cannot be told apart"},
+	AboveHeader:    {"above-header", "it stands above the row of headings; move that to the top and import the row again"},
 	BrokenCard:     {"broken-card", "the vCard has no end, or a line that cannot be read; export the contact again"},
 	ErasedBefore:   {"erased-before", "this person was erased from the list; if they want to be on it again, add them by hand"},
 	MoreCells:      {"more-cells-than-header", "the row has more cells than the header, so they may stand under the wrong heading; a cell with the separator in it needs quotation marks"},

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"slices"
 )
 
 // A recordReader yields the records of a file below one another, whatever its
@@ -36,6 +37,9 @@ type records struct {
 	trim     bool  // blanks before a quotation mark have been seen
 	base     int64 // offset in src at which csv began
 	baseLine int
+
+	width int   // cells of the header, 0 before it is known
+	reach []int // its columns with addresses and numbers
 }
 
 func newRecords(src *source, delim rune) *records {
@@ -66,13 +70,13 @@ func (r *records) reader(src io.Reader) *csv.Reader {
 func (r *records) next(width int) (cells []string, line int, fault Reason, err error) {
 	cells, err = r.csv.Read()
 	size := int(r.base + r.csv.InputOffset() - r.src.startOffset)
-	if err == nil {
+	if err == nil && !r.swallows(r.src.record(size)) {
 		line, _ = r.csv.FieldPos(0)
 		r.src.took(size)
 		return cells, r.baseLine + line - 1, None, nil
 	}
 	var parse *csv.ParseError
-	if !errors.As(err, &parse) {
+	if err != nil && !errors.As(err, &parse) {
 		return nil, 0, None, err
 	}
 
@@ -104,6 +108,30 @@ func (r *records) next(width int) (cells []string, line int, fault Reason, err e
 	r.src.took(size)
 	r.restart()
 	return nil, line, BrokenQuotes, nil
+}
+
+// swallows reports whether the marks of a record that pair up take in the people
+// of the lines below: two of its lines would be records of their own, with as many
+// cells as the header and something to reach a person by in its place.
+func (r *records) swallows(rec []byte) bool {
+	if r.width < 2 || len(r.reach) == 0 || bytes.IndexByte(bytes.TrimRight(rec, "\r\n"), '\n') < 0 {
+		return false
+	}
+	people := 0
+	delim := []byte(string(r.delim))
+	for line := range bytes.Lines(rec) {
+		if bytes.Count(line, delim) != r.width-1 {
+			continue
+		}
+		cells := bytes.Split(line, delim)
+		if slices.ContainsFunc(r.reach, func(i int) bool {
+			_, digits := survey(string(cells[i]))
+			return digits >= 7 || bytes.IndexByte(cells[i], '@') >= 0
+		}) {
+			people++
+		}
+	}
+	return people > 1
 }
 
 // emptyLines returns the length of the empty lines at the beginning of b.

@@ -87,7 +87,10 @@ type Sheet struct {
 	fields []Field
 	plan   *plan
 	recs   recordReader
+	above  []record // refused, because they stand above the header
 	ahead  []record // read from recs and still to come
+	book   *book    // of a workbook
+	strays bool     // a cell stood right of all headings
 	clean  *Cleaner
 	reach  []int // positions in fields of what reaches a person
 	names  []int // positions in fields of names
@@ -107,13 +110,26 @@ func (s *Sheet) Kept() []Column {
 	return slices.Clone(s.plan.kept)
 }
 
-// Dropped returns the columns that are not read. Of a file of vCards it is
-// complete once Next has returned io.EOF.
+// Dropped returns the columns that are not read. It is complete once Next has
+// returned io.EOF.
 func (s *Sheet) Dropped() []Drop {
 	if c, ok := s.recs.(*cards); ok {
 		return c.dropped(s.plan.dropped)
 	}
-	return slices.Clone(s.plan.dropped)
+	dropped := slices.Clone(s.plan.dropped)
+	if s.strays && !slices.ContainsFunc(dropped, func(d Drop) bool { return d == noHeading }) {
+		dropped = append(dropped, noHeading)
+	}
+	return dropped
+}
+
+// Name returns the name of the sheet of a workbook that is read, and the names of
+// those that are not.
+func (s *Sheet) Name() (name string, others []string) {
+	if s.book == nil {
+		return "", nil
+	}
+	return s.book.name, s.book.rest()
 }
 
 // Format returns how the file holds its records.
@@ -178,8 +194,13 @@ func (r *Row) leaveOut(f Field, why Reason) { r.LeftOut = append(r.LeftOut, Left
 // read fills row from the cells of a record.
 func (s *Sheet) read(cells []string, row *Row) {
 	if len(cells) > s.plan.width && !allBlank(cells[s.plan.width:]) {
-		row.refuse(MoreCells)
-		return
+		// In a workbook a cell stands where it stands; in a text, one separator too
+		// many may have moved all of them.
+		if s.book == nil {
+			row.refuse(MoreCells)
+			return
+		}
+		s.strays = true
 	}
 	if s.isHeader(cells) {
 		row.refuse(RepeatedHeader)
@@ -197,7 +218,9 @@ func (s *Sheet) read(cells []string, row *Row) {
 			continue
 		}
 		v, why := "", TooLong
-		if len(cells[c.index]) <= maxCell {
+		if isError(cells[c.index]) {
+			why = ErrorCell
+		} else if len(cells[c.index]) <= maxCell {
 			v, why = c.clean(s.clean, s.whole(c, cells))
 		}
 		switch {
@@ -238,11 +261,17 @@ func (s *Sheet) whole(c *column, cells []string) string {
 	if c.area < 0 || c.area >= len(cells) || len(cells[c.area]) > maxCell {
 		return cell
 	}
-	if n := countDigits(plainDigits(cell)); n < 4 || n > 8 || strings.ContainsAny(cell, "+＋") {
+	number, area := plainDigits(cell), plainDigits(trimASCII(cells[c.area]))
+	digits, prefix := countDigits(number), countDigits(area)
+	switch {
+	case digits < 4 || digits > 12 || prefix == 0 || prefix > 6 || strings.Contains(number, "+"):
 		return cell
-	}
-	if area := plainDigits(trimASCII(cells[c.area])); countDigits(area) > 0 && countDigits(area) <= 6 {
-		return area + " " + cell
+	case strings.HasPrefix(area, "+"):
+		return area + " " + number
+	case s.clean.nanp && prefix < 3:
+		return "+" + area + " " + number // a country code, as three digits are here
+	case digits <= 8:
+		return area + " " + number
 	}
 	return cell
 }
@@ -384,14 +413,33 @@ func (s *Sheet) isHeader(cells []string) bool {
 	return same > 1 || same == len(s.plan.columns)
 }
 
+// maxRepeated is the longest heading, in bytes, of a second row of headings.
+const maxRepeated = 100
+
+// isError reports whether a cell is what a spreadsheet shows where it cannot
+// compute a value.
+func isError(cell string) bool {
+	if cell[0] != '#' {
+		return false
+	}
+	switch strings.TrimRight(cell, " ") {
+	case "#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#ERROR!", "#SPILL!", "#CALC!":
+		return true
+	}
+	return false
+}
+
 // isHeadings reports whether a record is a header in other words, as in sheets
 // for people of two languages.
 func (s *Sheet) isHeadings(cells []string) bool {
 	same := 0
 	for i := range s.plan.columns {
 		c := &s.plan.columns[i]
-		if c.index >= len(cells) || blank(cells[c.index]) || len(cells[c.index]) > maxHeader {
+		if c.index >= len(cells) || blank(cells[c.index]) {
 			continue
+		}
+		if len(cells[c.index]) > maxRepeated || countDigits(cells[c.index]) > 1 {
+			return false
 		}
 		m := recognise(cells[c.index])
 		if m.kind == unknown {

@@ -23,11 +23,11 @@ var delimiters = []byte{',', '\t', ';', '|'}
 // A layout is what the beginning of a delimited file says about the rest.
 type layout struct {
 	delim  byte
-	loneCR bool
 	header []string
-	line   int // of the header, 1-based
-	body   int // offset of what follows the header
-	below  int // line at body
+	line   int      // of the header, 1-based
+	body   int      // offset of what follows the header
+	below  int      // line at body
+	above  []record // people who stand above the header, refused
 }
 
 // sniff finds the delimiter and the header of a file that begins with head,
@@ -36,7 +36,6 @@ type layout struct {
 func sniff(head []byte, whole bool, o *Options) (*layout, error) {
 	f := layout{}
 	start, line := 0, 1
-	f.loneCR = bytes.IndexByte(head, '\r') >= 0 && bytes.IndexByte(head, '\n') < 0
 	candidates := delimiters
 	if delim, n := sepLine(head[start:]); n > 0 {
 		candidates = []byte{delim}
@@ -61,29 +60,18 @@ func sniff(head []byte, whole bool, o *Options) (*layout, error) {
 	best := 0
 	wide := 0 // line of a record with too many columns
 	for _, delim := range candidates {
-		recs := newRecords(newSource(bytes.NewReader(head[start:]), line, delim, f.loneCR, nil), rune(delim))
-		for range sniffRecords {
-			cells, at, fault, err := recs.next(0)
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				var e *Error
-				if errors.As(err, &e) && e.Reason == TooManyColumns {
-					wide = e.Line
-					break
-				}
-				return nil, err
-			}
-			if len(cells) > MaxColumns {
-				wide = at
-				break
-			}
-			if score := headerScore(cells, o); fault == None && score > best {
-				best = score
-				f.delim, f.header, f.line = delim, cloneCells(cells), at
-				f.body, f.below = start+int(recs.src.startOffset), recs.src.startLine
-			}
+		recs := newRecords(newSource(bytes.NewReader(head[start:]), line, delim, nil), rune(delim))
+		found, err := findHeader(recs, o, func() (int, int) { return int(recs.src.startOffset), recs.src.startLine })
+		var e *Error
+		if errors.As(err, &e) && e.Reason == TooManyColumns {
+			wide = e.Line
+		} else if err != nil {
+			return nil, err
+		}
+		if found.score > best {
+			best = found.score
+			f.delim, f.header, f.line, f.above = delim, found.header.cells, found.header.line, found.above
+			f.body, f.below = start+found.end, found.endLine
 		}
 	}
 	switch {
@@ -99,6 +87,83 @@ func noHeader(o *Options) *Error {
 	return &Error{Reason: NoHeader, Msg: fmt.Sprintf(
 		`no header found in the first %d rows: looked for a row with headings such as "Name", "Email" or "Teléfono" for the fields %s; `+
 			`put one above the people, or name a heading with --map "Header=field"`, sniffRecords, joinFields(o.Fields))}
+}
+
+// A headerSearch is what findHeader found.
+type headerSearch struct {
+	header       record
+	score        int
+	end, endLine int      // where what is below the header begins
+	above        []record // people above it, refused
+	below        []record // what was read below it
+	blank        bool     // there is no record at all
+}
+
+// findHeader looks for the row of headings: the one with the best score of those
+// that stand above the first person. Whoever stands above it, as where a heading
+// is repeated in better words, is not passed over: titles are, people are refused.
+// at, which may be nil, says where the reading stands. What was found before an
+// error is returned with it.
+func findHeader(recs recordReader, o *Options, at func() (offset, line int)) (headerSearch, error) {
+	f := headerSearch{blank: true}
+	clean := NewCleaner(o.Region)
+	for range sniffRecords {
+		cells, line, fault, err := recs.next(0)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return f, err
+		}
+		if len(cells) > MaxColumns {
+			return f, tooManyColumns(line)
+		}
+		if fault == None && allBlank(cells) {
+			continue
+		}
+		f.blank = false
+		r := record{cloneCells(cells), line, fault}
+		person := fault == None && isPerson(clean, cells)
+		score := 0
+		if fault == None && !person {
+			score = headerScore(cells, o)
+		}
+		switch {
+		case score > f.score:
+			f.header, f.score, f.below = r, score, nil
+			if at != nil {
+				f.end, f.endLine = at()
+			}
+		case f.score >= leastScore:
+			f.below = append(f.below, r)
+			if person {
+				return f, nil
+			}
+		case person:
+			f.above = append(f.above, record{line: line, fault: AboveHeader})
+		}
+	}
+	return f, nil
+}
+
+// isPerson reports whether a cell of a record is an address or a phone number, as
+// no heading is.
+func isPerson(clean *Cleaner, cells []string) bool {
+	for _, cell := range cells {
+		if len(cell) > maxPhoneCell {
+			continue
+		}
+		cell = trimASCII(cell)
+		if _, _, ok := plainAddress(cell); ok {
+			return true
+		}
+		if kinds, digits := survey(cell); digits >= 10 && digits <= 15 && kinds&(letterByte|oddByte) == 0 {
+			if v, _ := clean.phone(cell); v != "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // leastScore is one heading that is a field: a list of addresses has no more.

@@ -31,7 +31,6 @@ type source struct {
 	delim    byte
 	nDelims  int   // handed out since the record began, counted by pieces
 	delimsAt int64 // the record they were counted for
-	loneCR   bool  // lines end with CR alone, as old Macintosh programs write them
 
 	text *text // what r decodes, nil for UTF-8
 }
@@ -46,8 +45,8 @@ const maxDelims = 64 << 10
 
 // newSource reads r, whose first byte stands on the given line of the file. t is
 // what r is decoded by, nil for nothing.
-func newSource(r io.Reader, line int, delim byte, loneCR bool, t *text) *source {
-	return &source{r: r, startLine: line, checkedLine: line, delim: delim, loneCR: loneCR, text: t}
+func newSource(r io.Reader, line int, delim byte, t *text) *source {
+	return &source{r: r, startLine: line, checkedLine: line, delim: delim, text: t}
 }
 
 // Read implements io.Reader for the record reader.
@@ -100,18 +99,11 @@ func (s *source) fill() error {
 		s.buf = append(make([]byte, 0, 2*cap(s.buf)+2*sourceChunk), s.buf...)
 	}
 	n, err := s.r.Read(s.buf[len(s.buf) : len(s.buf)+sourceChunk])
-	fresh := s.buf[len(s.buf) : len(s.buf)+n]
 	s.buf = s.buf[:len(s.buf)+n]
-	if s.loneCR {
-		for i, c := range fresh {
-			if c == '\r' {
-				fresh[i] = '\n'
-			}
-		}
-	}
 	if err != nil {
 		s.err = err
 	}
+	s.endLines()
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -119,6 +111,22 @@ func (s *source) fill() error {
 		s.err = readFault(s.err, s.checkedLine)
 	}
 	return nil
+}
+
+// endLines makes every CR that no LF follows one: old Macintosh programs end lines
+// so, and sheets that were pasted together have both. A CR at the end of what was
+// read waits for what comes after it.
+func (s *source) endLines() {
+	for i := s.checked; i < len(s.buf); i++ {
+		n := bytes.IndexByte(s.buf[i:], '\r')
+		if n < 0 {
+			return
+		}
+		i += n
+		if i+1 < len(s.buf) && s.buf[i+1] != '\n' || i+1 == len(s.buf) && s.err != nil {
+			s.buf[i] = '\n'
+		}
+	}
 }
 
 // readFault says why a file cannot be read on behind the given line.
@@ -148,6 +156,10 @@ func (s *source) check() error {
 		}
 	}
 	good := len(rest)
+	if good > 0 && rest[good-1] == '\r' && s.err == nil {
+		good--
+		rest = rest[:good]
+	}
 	if !utf8.Valid(rest) {
 		good = validPrefix(rest)
 		if utf8.FullRune(rest[good:]) {

@@ -1,7 +1,6 @@
 package sheet
 
 import (
-	"archive/zip"
 	"bytes"
 	"encoding/xml"
 	"fmt"
@@ -10,26 +9,40 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/xuri/excelize/v2"
 )
 
-// Limits on workbooks, which are held in memory whole: they are zip files, whose
-// directory stands at their end.
+// Workbooks (.xlsx, ECMA-376) are read by what of the format a sheet of people
+// needs, strictly and as a stream: values, shared strings, formats of numbers and
+// dates, merged cells. A library was tried and left: it makes a structure of every
+// tag, so that files of 20 to 50 KB took up to 1.4 GB or half a minute, and it
+// takes whatever it cannot read for the end of the sheet, so that people were lost
+// without a word. Tests write workbooks with it.
+
+// Limits on workbooks.
 const (
-	// maxWorkbook is the largest workbook, in bytes.
-	maxWorkbook = 12 << 20
-	// maxUnzipped is the largest that its parts may be when unzipped, together, in
-	// bytes: a sheet of 130,000 people with four cells each has 30 MB.
-	maxUnzipped = 40 << 20
-	// maxTags is the largest number of XML tags outside of its sheets: the library
-	// makes a structure of each, most of them for texts. Those of 130,000 people
-	// have 1.5 million and take some 60 MB.
-	maxTags = 1_600_000
-	// maxParts is the largest number of its parts.
+	// maxWorkbook is the largest file, in bytes; it is held in memory.
+	maxWorkbook = 16 << 20
+	// maxSheetXML is the longest XML of a sheet, in bytes: half a million people.
+	maxSheetXML = 160 << 20
+	// maxSharedXML and maxShared are the longest XML of the texts that cells share,
+	// and the most of them, in bytes and number; they are held in memory.
+	maxSharedXML = 40 << 20
+	maxShared    = 2_000_000
+	// maxSmallXML is the longest XML of every other part that is read.
+	maxSmallXML = 4 << 20
+	// maxParts is the largest number of parts of a file.
 	maxParts = 2000
-	// maxSheetRows is as many rows as a sheet can have (ECMA-376, as Excel has it).
+	// maxTag is the longest XML tag, in bytes. The decoder makes a value of each
+	// attribute before anybody can count them.
+	maxTag = 16 << 10
+	// maxDepth is how deep XML elements may lie in one another.
+	maxDepth = 64
+	// maxSheetRows is as many rows as a sheet can have, maxMerges how many of its
+	// merged cells are looked at.
 	maxSheetRows = 1 << 20
+	maxMerges    = 100_000
+	// maxCellText is the longest text of a cell, in bytes: 32,767 characters.
+	maxCellText = 4 * 32767
 )
 
 func isZip(head []byte) bool { return bytes.HasPrefix(head, []byte("PK\x03\x04")) }
@@ -43,7 +56,32 @@ func damagedWorkbook() *Error {
 
 func workbookTooLarge() *Error {
 	return &Error{Reason: TooLargeWorkbook, TooLarge: true, Msg: fmt.Sprintf(
-		`a workbook may have %d MB, and %d MB when unzipped, which is some 130,000 people; save the sheet as "CSV UTF-8", which has no such limit, and import that`, maxWorkbook>>20, maxUnzipped>>20)}
+		`a workbook may have %d MB and some half a million people; save the sheet as "CSV UTF-8", which has no such limit, and import that`, maxWorkbook>>20)}
+}
+
+// A book reads the rows of one sheet of a workbook.
+type book struct {
+	file   *container
+	name   string   // of the sheet
+	sheets []string // all of them
+
+	shared sharedTexts
+	styles []numberFormat // by the number that cells have
+	merges []mergedCell   // those that go down over several rows, by their first row
+	open   []mergedCell   // those that began, by column
+
+	part io.ReadCloser
+	xml  *xmlReader
+	row  int  // 1-based, the last that was read
+	gone bool // the last row was read
+	buf  []string
+	text []byte
+}
+
+// mergedCell is a cell that takes the place of several below one another.
+type mergedCell struct {
+	column, first, last int // 0-based column, 1-based rows
+	value               string
 }
 
 // openWorkbook opens an .xlsx file that begins with head.
@@ -61,175 +99,129 @@ func (s *Sheet) openWorkbook(head []byte, r io.Reader, o *Options) error {
 	case n > maxWorkbook:
 		return workbookTooLarge()
 	}
-	parts, err := unzipped(file.Bytes())
+	c, err := openContainer(file.Bytes())
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(parts, "xl/workbook.xml") {
-		return foreignZip(parts)
-	}
-	w, err := openBook(&file, o)
+	b, err := openBook(c, o)
 	if err != nil {
 		return err
 	}
-	s.format, s.recs = Workbook, w
-
-	// The header is looked for as in a text.
-	best, at := 0, -1
-	for range sniffRecords {
-		if err := s.readAhead(0); err == io.EOF {
-			break
-		} else if err != nil {
-			return err
-		}
-		i := len(s.ahead) - 1
-		if score := headerScore(s.ahead[i].cells, o); score > best {
-			best, at = score, i
-		}
-	}
+	s.format, s.recs, s.book = Workbook, b, b
+	found, err := findHeader(b, o, nil)
 	switch {
-	case len(s.ahead) == 0:
-		return &Error{Reason: Empty, Msg: fmt.Sprintf("the sheet %q is empty%s", w.name, w.others())}
-	case best < leastScore:
+	case err != nil:
+		return err
+	case found.blank:
+		return &Error{Reason: Empty, Msg: fmt.Sprintf("the sheet %q is empty%s", b.name, b.others())}
+	case found.score < leastScore:
 		e := noHeader(o)
-		e.Msg += w.others()
+		e.Msg += b.others()
 		return e
 	}
-	header := s.ahead[at]
-	s.ahead = s.ahead[at+1:]
-	return s.begin(header.cells, header.line, o)
-}
-
-// unzipped unzips every part of a zip file to nowhere, since what a zip file says
-// of its sizes need not be so, and returns their names.
-func unzipped(file []byte) (parts []string, err error) {
-	z, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
-	if err != nil {
-		return nil, damagedWorkbook()
-	}
-	if len(z.File) > maxParts {
-		return nil, workbookTooLarge()
-	}
-	left := int64(maxUnzipped)
-	tags := new(tagCounter)
-	for _, f := range z.File {
-		if f.Flags&1 != 0 {
-			return nil, notAWorkbook("a zip file with a password; " + takeOffWord)
-		}
-		if f.UncompressedSize64 > uint64(left) {
-			return nil, workbookTooLarge()
-		}
-		// What is longer than it says it is ends in an error of the checksum.
-		part, err := f.Open()
-		if err != nil {
-			return nil, damagedWorkbook()
-		}
-		name := strings.ReplaceAll(f.Name, "\\", "/")
-		to := io.Discard
-		if !strings.HasPrefix(strings.ToLower(name), "xl/worksheets/") {
-			to = tags
-		}
-		n, err := io.Copy(to, io.LimitReader(part, left+1))
-		part.Close()
-		if left -= n; left < 0 || tags.n > maxTags {
-			return nil, workbookTooLarge()
-		}
-		if err != nil {
-			return nil, damagedWorkbook()
-		}
-		if slices.Contains(parts, name) {
-			return nil, damagedWorkbook() // one of two, and nobody could tell which was read
-		}
-		parts = append(parts, name)
-	}
-	return parts, nil
-}
-
-// A tagCounter counts what may be XML tags in what is written to it.
-type tagCounter struct{ n int }
-
-func (c *tagCounter) Write(p []byte) (int, error) {
-	c.n += bytes.Count(p, []byte("<"))
-	return len(p), nil
-}
-
-// foreignZip names a zip file that is no .xlsx.
-func foreignZip(parts []string) error {
-	has := func(match func(string) bool) bool { return slices.ContainsFunc(parts, match) }
-	within := func(dir string) func(string) bool { return func(p string) bool { return strings.HasPrefix(p, dir) } }
-	switch {
-	case has(within("word/")):
-		return notAWorkbook("a text document; " + copyTable)
-	case has(within("ppt/")):
-		return notAWorkbook("a presentation; " + copyTable)
-	case has(func(p string) bool { return p == "xl/workbook.bin" }):
-		return notAWorkbook("a binary workbook (.xlsb); " + openAndSave)
-	case has(func(p string) bool { return p == "content.xml" }):
-		return notAWorkbook("an OpenDocument file (.ods); " + openAndSave)
-	case has(within("Index/")) || has(func(p string) bool { return p == "Index.zip" }):
-		return notAWorkbook("a Numbers or Pages document; export it as .xlsx or CSV and import that")
-	case has(func(p string) bool { return strings.HasSuffix(p, ".csv") || strings.HasSuffix(p, ".xlsx") }):
-		return notAWorkbook("a zip file with sheets in it; " + unpackIt)
-	}
-	return notAWorkbook("a zip file; " + unpackIt)
-}
-
-// A book reads the rows of one sheet of a workbook.
-type book struct {
-	file   *excelize.File
-	rows   *excelize.Rows
-	plain  *excelize.Rows // the same rows without number formats, once they are needed
-	at     int            // the row that plain has come to
-	name   string         // of the sheet
-	sheets []string       // all of them
-	row    int            // 1-based, of what rows reads
-	last   int            // the last row that the sheet has
-	merges []merged       // those that go down over several rows, by their first row
-	open   []merged       // those that row is in or behind the first row of
-}
-
-// merged is a cell that takes the place of several below one another.
-type merged struct {
-	column, first, last int // 0-based column, 1-based rows
-	value               string
+	s.above, s.ahead = found.above, found.below
+	return s.begin(found.header.cells, found.header.line, o)
 }
 
 // openBook opens the sheet that is asked for, or the first that is to be seen.
-func openBook(file io.Reader, o *Options) (*book, error) {
-	// No part goes to a file of its own, however large it is: all of them are
-	// smaller than what may stay in memory.
-	f, err := excelize.OpenReader(file, excelize.Options{UnzipSizeLimit: 2 * maxUnzipped, UnzipXMLSizeLimit: 2 * maxUnzipped})
+func openBook(c *container, o *Options) (*book, error) {
+	b := &book{file: c}
+	where, err := b.choose(o.Sheet)
 	if err != nil {
-		return nil, damagedWorkbook()
-	}
-	b := &book{file: f, sheets: f.GetSheetList()}
-	if b.name, err = b.choose(o.Sheet); err != nil {
 		return nil, err
 	}
-	if err := b.survey(); err != nil {
+	if err := b.findMerges(where); err != nil {
 		return nil, err
 	}
-	if b.rows, err = f.Rows(b.name); err != nil {
-		return nil, damagedWorkbook()
+	if b.part, err = c.open(where, maxSheetXML); err != nil {
+		return nil, err
 	}
-	return b, nil
+	b.xml = newXMLReader(b.part)
+	return b, b.toRows()
 }
 
-func (b *book) choose(asked string) (string, error) {
-	if asked != "" {
-		for _, name := range b.sheets {
-			if strings.TrimSpace(name) == strings.TrimSpace(asked) {
-				return name, nil
-			}
+const workbookPart = "xl/workbook.xml"
+
+// choose reads the list of sheets, and the parts that all of them share. It
+// returns the part of the sheet.
+func (b *book) choose(asked string) (where string, err error) {
+	if b.file.parts[workbookPart] == nil {
+		return "", b.file.foreign()
+	}
+	type sheet struct{ name, relation string }
+	var all []sheet
+	chosen := -1
+	err = b.walk(workbookPart, maxSmallXML, func(x *xmlReader, t xml.StartElement) error {
+		if t.Name.Local != "sheet" {
+			return nil
 		}
+		if len(all) >= maxParts {
+			return workbookTooLarge()
+		}
+		s := sheet{attribute(t, "name"), relationOf(t)}
+		all = append(all, s)
+		b.sheets = append(b.sheets, s.name)
+		state := attribute(t, "state")
+		if chosen < 0 && (asked == "" && state != "hidden" && state != "veryHidden" || asked != "" && strings.TrimSpace(s.name) == strings.TrimSpace(asked)) {
+			chosen = len(all) - 1
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case chosen < 0 && asked != "":
 		return "", &Error{Reason: NoSuchSheet, Msg: fmt.Sprintf("the workbook has no sheet called %q; it has %s", asked, quoted(b.sheets))}
+	case chosen < 0:
+		return "", damagedWorkbook()
 	}
-	for _, name := range b.sheets {
-		if visible, err := b.file.GetSheetVisible(name); err == nil && visible {
-			return name, nil
+	b.name = all[chosen].name
+	var texts, styles string
+	err = b.walk("xl/_rels/workbook.xml.rels", maxSmallXML, func(x *xmlReader, t xml.StartElement) error {
+		target := strings.TrimPrefix(attribute(t, "Target"), "/")
+		if !strings.HasPrefix(attribute(t, "Target"), "/") {
+			target = path.Join("xl", target)
+		}
+		switch kind := attribute(t, "Type"); {
+		case t.Name.Local != "Relationship":
+		case attribute(t, "Id") == all[chosen].relation && strings.HasSuffix(kind, "/worksheet"):
+			where = target
+		case strings.HasSuffix(kind, "/sharedStrings"):
+			texts = target
+		case strings.HasSuffix(kind, "/styles"):
+			styles = target
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	if where == "" {
+		return "", damagedWorkbook()
+	}
+	// A part that nothing in the sheet refers to need not be there.
+	if b.file.parts[texts] != nil {
+		if err := b.shared.read(b, texts); err != nil {
+			return "", err
 		}
 	}
-	return "", damagedWorkbook()
+	if b.file.parts[styles] != nil {
+		if err := b.readStyles(styles); err != nil {
+			return "", err
+		}
+	}
+	return where, nil
+}
+
+// relationOf returns the relationship id of a sheet: its attribute id of another
+// namespace than its own.
+func relationOf(t xml.StartElement) string {
+	for _, a := range t.Attr {
+		if a.Name.Local == "id" && a.Name.Space != "" {
+			return a.Value
+		}
+	}
+	return ""
 }
 
 func quoted(names []string) string {
@@ -248,203 +240,286 @@ func quoted(names []string) string {
 	return b.String()
 }
 
-// others names the sheets that were not asked for.
+// rest are the sheets that are not read.
+func (b *book) rest() []string {
+	return slices.DeleteFunc(slices.Clone(b.sheets), func(name string) bool { return name == b.name })
+}
+
+// others names the sheets that are not read.
 func (b *book) others() string {
-	rest := slices.DeleteFunc(slices.Clone(b.sheets), func(name string) bool { return name == b.name })
-	if len(rest) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; this is the sheet %q, and --sheet takes another one: %s", b.name, quoted(rest))
-}
-
-// survey reads the XML of the sheet once, strictly. The library passes over what
-// it cannot read and takes the end of what is broken for the end of the sheet:
-// people below it would be lost without a word.
-func (b *book) survey() error {
-	data, err := b.part()
-	if err != nil {
-		return err
-	}
-	d := xml.NewDecoder(bytes.NewReader(data))
-	row, cells, strings := 0, 0, -1
-	shared, value := false, false // in a cell that is the number of a shared string, in its value
-	for {
-		token, err := d.Token()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return damagedWorkbook()
-		}
-		switch t := token.(type) {
-		case xml.Directive:
-			return damagedWorkbook() // a DOCTYPE, which is forbidden (ECMA-376 part 2 §6.1.2.2)
-		case xml.CharData:
-			if value {
-				n, err := strconv.Atoi(string(bytes.TrimSpace(t)))
-				if err != nil || n < 0 {
-					return damagedWorkbook()
-				}
-				strings = max(strings, n)
-			}
-		case xml.EndElement:
-			value = false
-		case xml.StartElement:
-			switch t.Name.Local {
-			case "row":
-				row++
-				cells = 0
-				if r := attribute(t, "r"); r != "" {
-					if row, err = strconv.Atoi(r); err != nil || row > maxSheetRows || row <= b.last {
-						return damagedWorkbook()
-					}
-				}
-				b.last = row
-			case "c":
-				cells++
-				column := cells
-				if r := attribute(t, "r"); r != "" {
-					if column, _, err = excelize.CellNameToCoordinates(r); err != nil {
-						return damagedWorkbook()
-					}
-				}
-				kind := attribute(t, "t")
-				if column > MaxColumns && kind != "" {
-					return tooManyColumns(row)
-				}
-				shared = kind == "s"
-			case "v":
-				value = shared
-			case "mergeCell":
-				b.merge(attribute(t, "ref"))
-			}
-		}
-	}
-	if all := b.load("xl/sharedStrings.xml"); strings >= bytes.Count(all, []byte("<si>"))+bytes.Count(all, []byte("<si/>"))+bytes.Count(all, []byte("<si "))+bytes.Count(all, []byte(":si>"))+bytes.Count(all, []byte(":si ")) {
-		return damagedWorkbook()
-	}
-	slices.SortFunc(b.merges, func(x, y merged) int { return x.first - y.first })
-	return nil
-}
-
-// load returns a part of the workbook, nil if there is none.
-func (b *book) load(name string) []byte {
-	v, _ := b.file.Pkg.Load(name)
-	data, _ := v.([]byte)
-	return data
-}
-
-func attribute(e xml.StartElement, name string) string {
-	for _, a := range e.Attr {
-		if a.Name.Local == name && a.Name.Space == "" {
-			return a.Value
-		}
+	if rest := b.rest(); len(rest) > 0 {
+		return fmt.Sprintf("; this is the sheet %q, and --sheet takes another one: %s", b.name, quoted(rest))
 	}
 	return ""
 }
 
-// merge notes a range of merged cells if it is one column wide: what is merged
-// over several is a title.
-func (b *book) merge(ref string) {
-	from, to, ok := strings.Cut(ref, ":")
-	if !ok || len(b.merges) >= maxSheetRows {
-		return
+// walk calls visit with every element of a part, which may read on in it.
+func (b *book) walk(name string, most int64, visit func(*xmlReader, xml.StartElement) error) error {
+	part, err := b.file.open(name, most)
+	if err != nil {
+		return err
 	}
-	c1, r1, err1 := excelize.CellNameToCoordinates(from)
-	c2, r2, err2 := excelize.CellNameToCoordinates(to)
-	if err1 == nil && err2 == nil && c1 == c2 && r1 < r2 && c1 <= MaxColumns {
-		b.merges = append(b.merges, merged{column: c1 - 1, first: r1, last: r2})
+	defer part.Close()
+	x := newXMLReader(part)
+	for {
+		t, err := x.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if start, ok := t.(xml.StartElement); ok {
+			if err := visit(x, start); err != nil {
+				return err
+			}
+		}
 	}
 }
 
-// part returns the XML of the sheet.
-func (b *book) part() ([]byte, error) {
-	var workbook struct {
-		Sheets []struct {
-			Name string     `xml:"name,attr"`
-			Attr []xml.Attr `xml:",any,attr"`
-		} `xml:"sheets>sheet"`
+// findMerges looks for the merged cells of a sheet, which stand behind its rows.
+// Only tags are looked at: the XML is read when the rows are.
+func (b *book) findMerges(where string) error {
+	part, err := b.file.open(where, maxSheetXML)
+	if err != nil {
+		return err
 	}
-	var relations struct {
-		Relationship []struct {
-			ID     string `xml:"Id,attr"`
-			Target string `xml:"Target,attr"`
+	defer part.Close()
+	err = eachTag(part, func(tag []byte) {
+		name, _, _ := bytes.Cut(tag, []byte(" "))
+		if i := bytes.IndexByte(name, ':'); i >= 0 {
+			name = name[i+1:]
 		}
-	}
-	if xml.Unmarshal(b.load("xl/workbook.xml"), &workbook) != nil || xml.Unmarshal(b.load("xl/_rels/workbook.xml.rels"), &relations) != nil {
-		return nil, damagedWorkbook()
-	}
-	for _, s := range workbook.Sheets {
-		if s.Name != b.name {
-			continue
+		if string(name) != "mergeCell" || len(b.merges) >= maxMerges {
+			return
 		}
-		for _, a := range s.Attr {
-			for _, r := range relations.Relationship {
-				if a.Name.Local != "id" || r.ID != a.Value {
-					continue
-				}
-				name := strings.TrimPrefix(r.Target, "/")
-				if !strings.HasPrefix(r.Target, "/") {
-					name = path.Join("xl", r.Target)
-				}
-				if data := b.load(name); len(data) > 0 {
-					return data, nil
+		_, ref, ok := bytes.Cut(tag, []byte(`ref="`))
+		if !ok {
+			return
+		}
+		ref, _, _ = bytes.Cut(ref, []byte(`"`))
+		from, to, _ := strings.Cut(string(ref), ":")
+		c1, r1, ok1 := cellAt(from)
+		c2, r2, ok2 := cellAt(to)
+		// What is merged over several columns is a title.
+		if ok1 && ok2 && c1 == c2 && r1 < r2 && c1 < MaxColumns {
+			b.merges = append(b.merges, mergedCell{column: c1, first: r1, last: r2})
+		}
+	})
+	slices.SortStableFunc(b.merges, func(x, y mergedCell) int { return x.first - y.first })
+	return err
+}
+
+// cellAt reads a reference such as "AB12": the column, 0-based, and the row.
+func cellAt(ref string) (column, row int, ok bool) {
+	i := 0
+	for ; i < len(ref) && i < 3 && ref[i]|0x20 >= 'a' && ref[i]|0x20 <= 'z'; i++ {
+		column = 26*column + int(ref[i]|0x20-'a') + 1
+	}
+	row, err := strconv.Atoi(ref[i:])
+	return column - 1, row, i > 0 && err == nil && row > 0 && row <= maxSheetRows && ref[i] != '+'
+}
+
+// toRows reads on to the rows of the sheet.
+func (b *book) toRows() error {
+	for {
+		t, err := b.xml.next()
+		if err == io.EOF {
+			return damagedWorkbook()
+		}
+		if err != nil {
+			return err
+		}
+		if start, ok := t.(xml.StartElement); ok {
+			switch start.Name.Local {
+			case "worksheet":
+			case "sheetData":
+				return nil
+			default:
+				if err := b.xml.skip(); err != nil {
+					return err
 				}
 			}
 		}
 	}
-	return nil, damagedWorkbook()
 }
 
-// next implements recordReader; lines are rows.
+// next implements recordReader; lines are rows. Rows that the file leaves out are
+// blank, and so is what is said of rows without cells.
 func (b *book) next(int) (cells []string, line int, fault Reason, err error) {
-	for b.rows.Next() {
-		b.row++
-		cells, err := b.rows.Columns()
-		if err != nil {
-			return nil, 0, None, damagedWorkbook()
+	for !b.gone {
+		t, err := b.xml.next()
+		if err == io.EOF {
+			return nil, 0, None, damagedWorkbook() // before the end of the rows
 		}
-		if err := b.unround(cells); err != nil {
+		if err != nil {
 			return nil, 0, None, err
 		}
-		cells = b.fillDown(cells)
-		if len(cells) > MaxColumns && !allBlank(cells[MaxColumns:]) {
-			return nil, 0, None, tooManyColumns(b.row)
+		switch t := t.(type) {
+		case xml.EndElement:
+			b.gone = true
+		case xml.StartElement:
+			if t.Name.Local != "row" {
+				if err := b.xml.skip(); err != nil {
+					return nil, 0, None, err
+				}
+				continue
+			}
+			if err := b.readRow(t); err != nil {
+				return nil, 0, None, err
+			}
+			return b.fillDown(b.buf), b.row, None, nil
 		}
-		return cells, b.row, None, nil
 	}
-	if b.rows.Error() != nil || b.row < b.last {
-		return nil, 0, None, damagedWorkbook()
-	}
-	b.file.Pkg.Clear() // the parts are not needed any more, and may be large
-	return nil, 0, None, io.EOF
+	return nil, 0, None, b.end()
 }
 
-// unround takes the whole number for what a narrow column shows as a power of ten:
-// nothing is lost yet, as in a file of text it would be. Text that looks so stays.
-func (b *book) unround(cells []string) error {
-	if !slices.ContainsFunc(cells, powerOfTen.MatchString) {
-		return nil
+// end reads what is behind the rows, for only then is it known that nothing of
+// the file is missing.
+func (b *book) end() error {
+	for {
+		_, err := b.xml.next()
+		if err != nil {
+			return err
+		}
 	}
-	if b.plain == nil {
+}
+
+func (b *book) readRow(t xml.StartElement) error {
+	number := b.row + 1
+	if r := attribute(t, "r"); r != "" {
 		var err error
-		if b.plain, err = b.file.Rows(b.name); err != nil {
+		if number, err = strconv.Atoi(r); err != nil || number <= b.row {
 			return damagedWorkbook()
 		}
 	}
-	for b.at < b.row && b.plain.Next() {
-		b.at++
-	}
-	plain, err := b.plain.Columns(excelize.Options{RawCellValue: true})
-	if err != nil || b.at != b.row {
+	if number > maxSheetRows {
 		return damagedWorkbook()
 	}
-	for i := range min(len(cells), len(plain)) {
-		if powerOfTen.MatchString(cells[i]) && allDigits(plain[i]) {
-			cells[i] = plain[i]
+	b.row, b.buf = number, b.buf[:0]
+	for column := -1; ; {
+		t, err := b.xml.next()
+		if err == io.EOF {
+			return damagedWorkbook()
+		}
+		if err != nil {
+			return err
+		}
+		switch t := t.(type) {
+		case xml.EndElement:
+			return nil
+		case xml.StartElement:
+			if t.Name.Local != "c" {
+				if err := b.xml.skip(); err != nil {
+					return err
+				}
+				continue
+			}
+			at := column + 1
+			if r := attribute(t, "r"); r != "" {
+				c, row, ok := cellAt(r)
+				if !ok || row != number || c <= column {
+					return damagedWorkbook()
+				}
+				at = c
+			}
+			column = at
+			value, err := b.readCell(t)
+			if err != nil {
+				return err
+			}
+			if value == "" {
+				continue
+			}
+			if column >= MaxColumns {
+				return tooManyColumns(number)
+			}
+			for len(b.buf) < column {
+				b.buf = append(b.buf, "")
+			}
+			b.buf = append(b.buf, value)
 		}
 	}
-	return nil
+}
+
+// noValue is what a formula shows whose value was not saved with it, as by
+// programs that write workbooks without computing them.
+const noValue = "#VALUE!"
+
+// readCell returns what a cell shows.
+func (b *book) readCell(t xml.StartElement) (string, error) {
+	kind, style := attribute(t, "t"), attribute(t, "s")
+	formula := false
+	value := ""
+	for {
+		t, err := b.xml.next()
+		if err == io.EOF {
+			return "", damagedWorkbook()
+		}
+		if err != nil {
+			return "", err
+		}
+		if _, ok := t.(xml.EndElement); ok {
+			break
+		}
+		start, ok := t.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		switch start.Name.Local {
+		case "v", "is":
+			if b.text, err = b.xml.plainText(b.text[:0]); err != nil {
+				return "", err
+			}
+			value = string(b.text)
+		case "f":
+			formula = true
+			err = b.xml.skip()
+		default:
+			err = b.xml.skip()
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	switch kind {
+	case "s":
+		n, err := strconv.Atoi(strings.TrimSpace(value))
+		if value == "" {
+			return "", nil
+		}
+		if err != nil || n < 0 || n >= b.shared.len() {
+			return "", damagedWorkbook()
+		}
+		return b.shared.at(n), nil
+	case "b":
+		if strings.TrimSpace(value) == "1" {
+			return "TRUE", nil
+		}
+		return "FALSE", nil
+	case "str", "inlineStr", "e", "d":
+		return value, nil
+	case "", "n":
+		value = strings.TrimSpace(value)
+		if value == "" {
+			if formula {
+				return noValue, nil
+			}
+			return "", nil
+		}
+		format := numberFormat{}
+		if n, err := strconv.Atoi(style); style != "" && (err != nil || n < 0) {
+			return "", damagedWorkbook()
+		} else if n < len(b.styles) {
+			format = b.styles[n]
+		}
+		shown, ok := format.show(value)
+		if !ok {
+			return "", damagedWorkbook()
+		}
+		return shown, nil
+	}
+	return "", damagedWorkbook()
 }
 
 // fillDown gives every row that a merged cell covers its value, as whoever looks
@@ -453,14 +528,20 @@ func (b *book) fillDown(cells []string) []string {
 	for len(b.merges) > 0 && b.merges[0].first <= b.row {
 		m := b.merges[0]
 		b.merges = b.merges[1:]
-		if m.first == b.row && m.column < len(cells) {
-			m.value = strings.Clone(cells[m.column])
-			b.open = append(b.open, m)
+		if m.first != b.row || m.column >= len(cells) || cells[m.column] == "" {
+			continue
 		}
+		m.value = strings.Clone(cells[m.column])
+		// One cell of a column is merged at a time.
+		b.open = slices.DeleteFunc(b.open, func(o mergedCell) bool { return o.column == m.column })
+		b.open = append(b.open, m)
 	}
-	b.open = slices.DeleteFunc(b.open, func(m merged) bool { return m.last < b.row })
+	if len(b.open) == 0 {
+		return cells
+	}
+	b.open = slices.DeleteFunc(b.open, func(m mergedCell) bool { return m.last < b.row })
 	for _, m := range b.open {
-		if m.first == b.row || m.value == "" {
+		if m.first == b.row {
 			continue
 		}
 		for len(cells) <= m.column {
@@ -470,5 +551,6 @@ func (b *book) fillDown(cells []string) []string {
 			cells[m.column] = m.value
 		}
 	}
+	b.buf = cells
 	return cells
 }

@@ -130,19 +130,21 @@ func TestHostileWorkbooks(t *testing.T) {
 		many[i] = sheettest.With(fmt.Sprintf("x/%d.xml", i), strings.NewReader("x"))
 	}
 	lying := func(says uint64) []byte {
-		var data, b bytes.Buffer
-		io.Copy(&data, zeros(80<<20))
-		w := zip.NewWriter(&b)
-		to, _ := w.Create(sheettest.Sheet)
-		io.Copy(to, &data)
-		w.Close()
-		// The size that it has when unzipped stands in the directory at the end.
-		file := b.Bytes()
-		at := bytes.LastIndex(file, []byte("PK\x01\x02"))
+		file := sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, zeros(80<<20)))
+		// The size that a part has when unzipped stands in the directory at the end,
+		// in which the replaced part comes first.
+		at := bytes.Index(file, []byte("PK\x01\x02"))
 		for i := range 4 {
 			file[at+24+i] = byte(says >> (8 * i))
 		}
 		return file
+	}
+	replaced := func(name, data string) []byte {
+		return sheettest.Repack(t, good, sheettest.With(name, strings.NewReader(data)))
+	}
+	const styles = "xl/styles.xml"
+	inSheet := func(before, rows, after string) []byte {
+		return replaced(sheettest.Sheet, "<worksheet>"+before+"<sheetData>"+rows+"</sheetData>"+after+"</worksheet>")
 	}
 	for _, tt := range []struct {
 		name string
@@ -150,14 +152,25 @@ func TestHostileWorkbooks(t *testing.T) {
 		want sheet.FileReason
 	}{
 		{"a bomb in the sheet", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, zeros(256<<20))), sheet.TooLargeWorkbook},
-		{"a bomb in a picture", sheettest.Repack(t, good, sheettest.With("xl/media/image1.png", zeros(200<<20))), sheet.TooLargeWorkbook},
-		{"a bomb in many parts", sheettest.Repack(t, good, sheettest.With("a", zeros(30<<20)), sheettest.With("b", zeros(30<<20)), sheettest.With("c", zeros(30<<20))), sheet.TooLargeWorkbook},
-		{"a million styles", sheettest.Repack(t, good, sheettest.With("xl/styles.xml", io.MultiReader(strings.NewReader("<styleSheet>"), &endless{piece: "<xf/>", n: 9 << 20}, strings.NewReader("</styleSheet>")))), sheet.TooLargeWorkbook},
-		{"millions of strings", sheettest.Repack(t, good, sheettest.With("xl/sharedStrings.xml", io.MultiReader(strings.NewReader("<sst>"), &endless{piece: "<si/>", n: 30 << 20}, strings.NewReader("</sst>")))), sheet.TooLargeWorkbook},
+		{"a bomb in a picture that nobody looks at", sheettest.Repack(t, good, sheettest.With("xl/media/image1.png", zeros(200<<20))), ""},
+		{"millions of styles", replaced(styles, "<styleSheet><cellXfs>"+strings.Repeat("<xf/>", 800_000)+"</cellXfs></styleSheet>"), sheet.TooLargeWorkbook},
+		{"millions of fonts", replaced(styles, "<styleSheet>"+strings.Repeat("<font/>", 500_000)+"</styleSheet>"), ""},
+		{"millions of strings", replaced("xl/sharedStrings.xml", "<sst>"+strings.Repeat("<si/>", 3_000_000)+"</sst>"), sheet.TooLargeWorkbook},
+		{"millions of runs in a string", replaced("xl/sharedStrings.xml", "<sst><si>"+strings.Repeat("<r/>", 3_000_000)+"</si></sst>"), sheet.NotASheet},
+		{"millions of attributes", inSheet("<sheetFormatPr"+strings.Repeat(` a=""`, 3_000_000)+"/>", "", ""), sheet.TooLargeWorkbook},
+		{"millions of attributes of the list of sheets", replaced("xl/workbook.xml", "<workbook><sheets"+strings.Repeat(` a=""`, 800_000)+"/></workbook>"), sheet.TooLargeWorkbook},
+		{"elements in one another", inSheet("", "", strings.Repeat("<a>", 3_000_000)), sheet.NotASheet},
+		{"a format of a megabyte", replaced(styles, `<styleSheet><numFmts><numFmt numFmtId="200" formatCode="`+strings.Repeat("#,##0.00;", 1000)+`"/></numFmts><cellXfs><xf numFmtId="200"/></cellXfs></styleSheet>`), ""},
+		{"merged cells without end", inSheet("", strings.Repeat(`<row><c t="str"><v>Email</v></c></row>`, 4000), "<mergeCells>"+strings.Repeat(`<mergeCell ref="A2:A9999"/>`, 90_000)+"</mergeCells>"), ""},
+		{"formulas far to the right", inSheet("", strings.Repeat(`<row><c t="str"><v>Email</v></c></row><row><c r="XFD2"><f/></c></row>`, 1), ""), sheet.TooManyColumns},
+		{"cells out of order", inSheet("", `<row><c r="B1"/><c r="A1"/></row>`, ""), sheet.NotASheet},
+		{"cells of another row", inSheet("", `<row r="1"><c r="A2"/></row>`, ""), sheet.NotASheet},
+		{"a style that is none", inSheet("", `<row r="1"><c s="zz"><v>1</v></c></row>`, ""), sheet.NotASheet},
+		{"no number", inSheet("", `<row r="1"><c><v>12x</v></c></row>`, ""), sheet.NotASheet},
 		{"says it is small", lying(1000), sheet.NotASheet},
 		{"says it has a gigabyte", lying(1 << 30), sheet.TooLargeWorkbook},
 		{"thousands of parts", sheettest.Repack(t, good, many...), sheet.TooLargeWorkbook},
-		{"13 MB of noise", append(bytes.Clone(good), make([]byte, 13<<20)...), sheet.TooLargeWorkbook},
+		{"17 MB of noise", append(bytes.Clone(good), make([]byte, 17<<20)...), sheet.TooLargeWorkbook},
 		{"one part twice", sheettest.Repack(t, good, sheettest.With("xl\\worksheets\\sheet1.xml", strings.NewReader(xml))), sheet.NotASheet},
 		{"cut off", good[:len(good)/2], sheet.NotASheet},
 		{"sheet cut off", sheettest.Repack(t, good, sheettest.With(sheettest.Sheet, strings.NewReader(xml[:strings.Index(xml, "</row>")+6]))), sheet.NotASheet},
@@ -185,7 +198,17 @@ func TestHostileWorkbooks(t *testing.T) {
 				o.Sheet = "Nowhere"
 			}
 			peak := watchHeap(t)
+			start := time.Now()
 			_, err := account(t, bytes.NewReader(tt.file), o)
+			if d := time.Since(start); d > 20*time.Second {
+				t.Errorf("it took %v", d)
+			}
+			if tt.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
 			var e *sheet.Error
 			if !errors.As(err, &e) || e.Reason != tt.want {
 				t.Fatalf("got %v, want %s", err, tt.want)
@@ -252,4 +275,12 @@ func watchHeap(t *testing.T) (peak func() uint64) {
 		<-stopped
 		return max(most.Load(), before) - before
 	}
+}
+
+func twoSheets(t *testing.T) []byte {
+	return sheettest.Workbook(t, people, func(f *excelize.File) {
+		f.NewSheet("Sunday")
+		f.SetSheetRow("Sunday", "A1", &[]any{"Name", "Email"})
+		f.SetSheetRow("Sunday", "A2", &[]any{"Di", "di@example.org"})
+	})
 }

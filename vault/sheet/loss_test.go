@@ -1,0 +1,116 @@
+package sheet_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rallyvault/rallyvault/vault/sheet"
+)
+
+// TestNobodyIsLost has files in which a person could be lost, or get another's
+// address, without a word: each comes back or is refused.
+func TestNobodyIsLost(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"a mark that another one closes", "Name,City,Email\nAl,Brooklyn,al@x.org\nBo,\",bo@x.org\nCy,\",cy@x.org\nDi,Queens,di@x.org\n",
+			"2 name=\"Al\" email=\"al@x.org\"\n3 refused: broken-quotes\n4 refused: broken-quotes\n5 name=\"Di\" email=\"di@x.org\""},
+		{"of tabs", "Name\tCity\tEmail\nBo\t\"\tbo@x.org\nCy\t\"\tcy@x.org\nDi\tQueens\tdi@x.org\n",
+			"2 refused: broken-quotes\n3 refused: broken-quotes\n4 name=\"Di\" email=\"di@x.org\""},
+		{"over three people", "Name,Email\n\"Al,al@x.org\nBo,bo@x.org\nCy\",cy@x.org\n",
+			"2 refused: broken-quotes\n3 name=\"Bo\" email=\"bo@x.org\"\n4 name=\"Cy\\\"\" email=\"cy@x.org\""},
+		{"in the last cell", "Name,Phone,City\nBo,2125550105,\"Bronx\nDi,2125550106,Bronx\"\n",
+			"2 refused: broken-quotes\n3 name=\"Di\" phone=\"+12125550106\""},
+		{"a cell of two lines", "Name,Email,Notes\nAl,al@x.org,\"one, two\nthree, four\"\nBo,bo@x.org,\"call 212 555 0101, or\nwrite to x@x.org, please\"\n",
+			"2 name=\"Al\" email=\"al@x.org\"\n4 name=\"Bo\" email=\"bo@x.org\""},
+		{"a better header below", "Name,Email\nAl,al@x.org\n\nName,Email,Phone\nCy,c@x.org,2125550103\n",
+			"2 name=\"Al\" email=\"al@x.org\"\n4 refused: more-cells-than-header\n5 refused: more-cells-than-header"},
+		{"people above the header", "Ana Ruiz,ana@x.org,x\nName,Email,City\nBo,bo@x.org,Queens\n",
+			"1 refused: above-header\n3 name=\"Bo\" email=\"bo@x.org\""},
+		{"a title with an address", "Questions?,write to org@x.org,\nName,Email,City\nBo,bo@x.org,Queens\n",
+			"3 name=\"Bo\" email=\"bo@x.org\""},
+		{"CR in the middle", "Name,Email,City\nAl,a@x.org,x\rBo,b@x.org,y\nCy,c@x.org,z\r\nDi,d@x.org,z\r",
+			"2 name=\"Al\" email=\"a@x.org\"\n3 name=\"Bo\" email=\"b@x.org\"\n4 name=\"Cy\" email=\"c@x.org\"\n5 name=\"Di\" email=\"d@x.org\""},
+		{"CR with LF in a heading", "Name,\"Email\n(yours)\",City\rAl,a@x.org,x\rBo,b@x.org,y\r",
+			"3 name=\"Al\" email=\"a@x.org\"\n4 name=\"Bo\" email=\"b@x.org\""},
+		{"a dialing code apart", "Name,Dialing code,Phone\nAna,+52,5555341234\nBo,1,2125550102\nCy,52,5555341234\n",
+			"2 name=\"Ana\" phone=\"+525555341234\"\n3 name=\"Bo\" phone=\"+12125550102\"\n4 name=\"Cy\" phone=\"+525555341234\""},
+		{"errors of a spreadsheet", "Name,Email\n#N/A,al@x.org\nBo,#REF!\n",
+			"2 email=\"al@x.org\" -name:error-cell\n3 -email:error-cell refused: no-way-to-reach"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := usual
+			s, err := sheet.Open(strings.NewReader(tt.in), o)
+			var got []string
+			for row := (sheet.Row{}); err == nil; {
+				if err = s.Next(&row); err == nil {
+					got = append(got, rowText(o.Fields, &row))
+				}
+			}
+			if diff := cmp.Diff(tt.want, strings.Join(got, "\n")); diff != "" {
+				t.Errorf("%v; rows differ (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// TestNoCellIsAHeader: a person who lives in a place that is called like a heading
+// is no row of headings, and nothing of them is in an answer.
+func TestNoCellIsAHeader(t *testing.T) {
+	for _, in := range []string{
+		"Ana Ruiz,ana@x.org,Mobile\nBo Lee,bo@x.org,Pueblo\n",
+		"Adı,Eposta,Şehir\nAna Ruiz,ana@x.org,Mobile\n",
+		"Al,2125550101,Queens\nCy Mo,2125550103,Mobile\n",
+	} {
+		if got, err := account(t, strings.NewReader(in), usual); err == nil {
+			t.Errorf("%q was read: %s", in, got)
+		}
+	}
+}
+
+// TestStreetsAreNoCities: what a column of postal code and city holds besides is
+// not kept.
+func TestStreetsAreNoCities(t *testing.T) {
+	o := sheet.Options{Fields: []sheet.Field{sheet.Email, sheet.PostalCode, sheet.City}, Region: "US"}
+	for cell, want := range map[string]string{
+		"11201 Brooklyn":                       "11201|Brooklyn",
+		"Brooklyn, NY 11201":                   "11201|Brooklyn",
+		"11201":                                "11201|",
+		"New York":                             "|New York",
+		"123 Main St Apt 4, Brooklyn NY 11201": "|not-a-city",
+		"Calle 5, Brooklyn 11201":              "11201|not-a-city",
+		"11201, 45 Smith St":                   "11201|not-a-city",
+	} {
+		s, err := sheet.Open(strings.NewReader("Email,ZIP/City\na@x.org,\""+cell+"\"\n"), o)
+		var row sheet.Row
+		if err == nil {
+			err = s.Next(&row)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := row.Cells[1] + "|" + row.Cells[2]
+		for _, l := range row.LeftOut {
+			if l.Field == sheet.City {
+				got += l.Reason.Slug()
+			}
+		}
+		if got != want {
+			t.Errorf("%q: got %s, want %s", cell, got, want)
+		}
+	}
+	if v, why := sheet.Clean(sheet.City, "123 Main St Brooklyn", "US"); v != "" || why != sheet.NotCity {
+		t.Errorf("a street as a city: got %q, %s", v, why.Slug())
+	}
+}
+
+// TestOtherSheets: the sheets of a workbook that are not read are named.
+func TestOtherSheets(t *testing.T) {
+	s, err := sheet.Open(strings.NewReader(string(twoSheets(t))), usual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, others := s.Name(); name != "Sheet1" || len(others) != 1 || others[0] != "Sunday" {
+		t.Errorf("got %q, %q", name, others)
+	}
+}
