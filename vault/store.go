@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
@@ -37,7 +38,9 @@ type Store interface {
 	Check(ctx context.Context) error
 
 	// Update runs fn in one write transaction, which is durable when Update
-	// returns nil. There is one writer: calls are not made concurrently.
+	// returns nil. There is one writer: calls are not made concurrently. An error
+	// that is ErrMayReturn says that it was not kept, and may be all the same
+	// after a crash, unless one behind it is committed.
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Reclaim hands freed pages back to the file system and empties the
@@ -46,6 +49,9 @@ type Store interface {
 	// it from that.
 	Reclaim(ctx context.Context) (done bool, err error)
 }
+
+// ErrMayReturn says of a commit that failed that it stands whole in the log.
+var ErrMayReturn = errors.New("the commit may be found after a crash")
 
 // A Tx is one write transaction of a Store.
 type Tx interface {
@@ -79,8 +85,7 @@ type Tx interface {
 	// AppendLog stores what one group of acts adds to the audit trail.
 	AppendLog(audit.Batch) error
 
-	// Touch makes this a transaction that writes, though it changes nothing. A
-	// commit that failed may be found after a crash all the same, until one
-	// behind it is durable.
+	// Touch makes this a transaction that writes, though it changes nothing: see
+	// ErrMayReturn.
 	Touch() error
 }

@@ -210,9 +210,8 @@ func (v *Vault) doKnown(ctx context.Context, apply func(*actTx) error) error {
 		v.log.Warn("a commit was answered with an error and kept all the same", "error", err)
 		return nil
 	case fateLost:
-		// It is not in the database now; after a crash it may be, unless another
-		// commit took its place.
-		if v.do(context.WithoutCancel(ctx), func(t *actTx) error { return t.Touch() }) == nil {
+		// It is not in the database now.
+		if !errors.Is(err, ErrMayReturn) || v.do(context.WithoutCancel(ctx), func(t *actTx) error { return t.Touch() }) == nil {
 			return err
 		}
 	}

@@ -150,8 +150,11 @@ func oneAddress(s string) (string, Reason) {
 	// Lower case of some letters is a letter and an accent; of a few, another
 	// lower case.
 	v := norm.NFKC.String(strings.ToLower(s))
-	if len(v) > maxEmail || !utf8.ValidString(v) {
+	switch {
+	case len(v) > maxEmail || !utf8.ValidString(v):
 		return "", TooLong
+	case strings.ContainsFunc(v, unicode.IsControl):
+		return "", NotEmail
 	}
 	return v, None
 }

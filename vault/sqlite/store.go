@@ -207,6 +207,10 @@ func (s *Store) update(ctx context.Context, fn func(*sql.Tx) error) error {
 		return fault("write to the database", err)
 	}
 	if err := t.Commit(); err != nil {
+		// Where a write failed, the frame that ends the commit is not in the log.
+		if code := resultCode(err); code&0xff != sqliteFull && code != sqliteIOErrWrite && code&0xff != sqliteBusy {
+			err = errors.Join(vault.ErrMayReturn, err)
+		}
 		return fault("commit to the database", err)
 	}
 	return nil
