@@ -35,6 +35,8 @@ func TestNobodyIsLost(t *testing.T) {
 			"3 name=\"Al\" email=\"a@x.org\"\n4 name=\"Bo\" email=\"b@x.org\""},
 		{"a dialing code apart", "Name,Dialing code,Phone\nAna,+52,5555341234\nBo,1,2125550102\nCy,52,5555341234\n",
 			"2 name=\"Ana\" phone=\"+525555341234\"\n3 name=\"Bo\" phone=\"+12125550102\"\n4 name=\"Cy\" phone=\"+525555341234\""},
+		{"numbers of others", "Name,Phone,Email\nAna,mom 917-555-0199,ana@x.org\nBo,esposo: 917-555-0199,bo@x.org\nCy,cell 917 555 0198 ext. 3,\n",
+			"2 name=\"Ana\" email=\"ana@x.org\" -phone:somebody-else\n3 name=\"Bo\" email=\"bo@x.org\" -phone:somebody-else\n4 name=\"Cy\" phone=\"+19175550198\" -phone:extension"},
 		{"errors of a spreadsheet", "Name,Email\n#N/A,al@x.org\nBo,#REF!\n",
 			"2 email=\"al@x.org\" -name:error-cell\n3 -email:error-cell refused: no-way-to-reach"},
 	} {

@@ -3,6 +3,7 @@ package sheet
 import (
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/nyaruka/phonenumbers"
 	"google.golang.org/protobuf/proto"
@@ -151,6 +152,9 @@ func (c *Cleaner) oddPhone(s string) (string, Reason) {
 	if len(s) > maxPhoneCell {
 		return "", TooLong
 	}
+	if namesAnother(s) {
+		return "", AnothersCell
+	}
 	if powerOfTen.MatchString(s) {
 		return "", MangledPhone
 	}
@@ -191,6 +195,12 @@ func (c *Cleaner) oddPhone(s string) (string, Reason) {
 		}
 	}
 	return first, reason
+}
+
+// namesAnother reports whether words around an address or number say that it is
+// another person's: "mom 917-555-0199".
+func namesAnother(s string) bool {
+	return strings.ContainsFunc(s, unicode.IsLetter) && words().others.in(headerKey(s))
 }
 
 // numbersIn returns the one number of a piece, or the two that nothing but a

@@ -30,6 +30,7 @@ const (
 	DateCell        Reason = 19 // a birth or court date
 	ErrorCell       Reason = 21 // a spreadsheet's error, or a formula without its value
 	NotCity         Reason = 22 // a street, or more than a city
+	AnothersCell    Reason = 23 // "mom 917...": of somebody else
 	StatusCell      Reason = 20 // words that tell somebody's immigration status or case
 )
 
@@ -71,8 +72,9 @@ var reasons = [...]struct{ slug, text string }{
 	DateCell:        {"date-in-cell", "there is a date in it, and birth and court dates are not kept"},
 	StatusCell:      {"status-in-cell", "it says something of immigration status or a case, which can be used against people and is not kept; refer them to a lawyer"},
 
-	ErrorCell: {"error-cell", "the spreadsheet shows an error there, or its value was not saved; open the file in the spreadsheet program and save it again"},
-	NotCity:   {"not-a-city", "there is more than a city in it, and street addresses are not kept"},
+	ErrorCell:    {"error-cell", "the spreadsheet shows an error there, or its value was not saved; open the file in the spreadsheet program and save it again"},
+	AnothersCell: {"somebody-else", "it says that it is of somebody else, who did not sign up"},
+	NotCity:      {"not-a-city", "there is more than a city in it, and street addresses are not kept"},
 
 	Ditto:          {"ditto", "the row refers to the row above it with ditto marks; write the values out"},
 	Illegible:      {"illegible", "marked as illegible, and no way to reach the person remains"},
