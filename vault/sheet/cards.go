@@ -3,19 +3,18 @@ package sheet
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
+	"mime/quotedprintable"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/emersion/go-vcard"
 )
 
 // Positions of what is read of a card, and its headers: a file of vCards (RFC
-// 6350, and RFC 2426 before it) has no row of headings, so its properties stand
-// for columns.
+// 6350, RFC 2426 and version 2.1 before it) has no row of headings, so its
+// properties stand for columns.
 const (
 	cardName = iota
 	cardGiven
@@ -48,69 +47,153 @@ var refusedProperties = map[string]string{
 	"NOTE": "notes", "BDAY": "birth-date", "BIRTHPLACE": "birth-date", "GEO": "coordinates", "TITLE": "employer", "ROLE": "employer",
 }
 
+// cardProperties are those that are read, tellingProperties say whether a card is
+// a person's and whose its numbers are.
+var (
+	cardProperties    = []string{"FN", "N", "EMAIL", "TEL", "ADR", "ORG", "LANG", "PRONOUNS"}
+	tellingProperties = []string{"KIND", "X-ADDRESSBOOKSERVER-KIND", "X-ABLABEL"}
+)
+
+func readProperty(name string) bool {
+	return slices.Contains(cardProperties, name) || slices.Contains(tellingProperties, name)
+}
+
 // aboutCards are properties of the card itself, which are no columns.
 var aboutCards = []string{"BEGIN", "END", "VERSION", "PRODID", "REV", "UID", "KIND"}
 
-// cards reads a file of vCards, one at a time.
+// cards reads a file of vCards, one at a time. It has its own reader of lines
+// rather than a library's, because a line that cannot be read has to refuse its
+// card, and because which semicolons part a value shows only before it is
+// unescaped.
 type cards struct {
-	in   *bufio.Reader
-	line int // 1-based, of what in reads next
+	in      *bufio.Reader
+	text    *text
+	unreach Reason // what a card is refused as that reaches nobody
+	line    int    // 1-based, of what in reads next
 
 	seen   [cardColumns]bool
 	others []string // names of properties that are not read, in the order of their first
-	buf    []byte
+	aside  []Drop   // what was left out of those that are read
+	row    []byte   // the line that was read last
+	again  bool     // it belongs to the next card
+	cr     bool     // it ended with a CR, and an LF that follows belongs to it
+	buf    []byte   // what is read of a card: its properties, with lineEnd between them
+	old    bool     // it is of version 2.1
 	cells  []string
-	back   []byte // a line that was read and belongs to the next card
 }
 
+// What stands in cards.buf where the file has line ends, which are in none of its
+// lines: foldMark where a property goes on in the next line, lineEnd elsewhere.
+const (
+	foldMark = '\n'
+	lineEnd  = '\r'
+)
+
+// beginsCard reports whether a file is of vCards. What stands before the first
+// is a record of its own that is refused, so it must be little, and no header.
 func beginsCard(head []byte) bool {
-	const begin = "begin:vcard"
-	head = bytes.TrimLeft(head, " \t\r\n")
-	return len(head) >= len(begin) && strings.EqualFold(string(head[:len(begin)]), begin)
+	head = bytes.TrimPrefix(bytes.TrimLeft(head, " \t\r\n"), byteOrderMark)
+	for range sniffRecords {
+		end := bytes.IndexAny(head, "\r\n")
+		if end < 0 {
+			return isLine(head, "BEGIN:VCARD")
+		}
+		switch line := head[:end]; {
+		case isLine(line, "BEGIN:VCARD"):
+			return true
+		case bytes.ContainsAny(line, ",;\t|"):
+			return false
+		}
+		head = head[end+1:]
+	}
+	return false
+}
+
+var byteOrderMark = []byte("\ufeff")
+
+// isLine compares a line without case, and without the blanks around it.
+func isLine(line []byte, with string) bool {
+	line = bytes.TrimSpace(line)
+	return len(line) == len(with) && strings.EqualFold(string(line), with)
 }
 
 func (s *Sheet) openCards(r io.Reader, o *Options) (err error) {
 	s.format = VCard
-	s.recs = &cards{in: bufio.NewReaderSize(r, sourceChunk), line: 1, cells: make([]string, cardColumns)}
+	s.recs = &cards{in: bufio.NewReaderSize(r, sourceChunk), text: s.text, unreach: s.unreach, line: 1, cells: make([]string, cardColumns)}
 	s.plan, err = newPlan(cardHeader, cardMeanings(), 1, o, func() ([]record, error) { return nil, nil })
 	return err
 }
 
-// next implements recordReader.
+// next implements recordReader. A card that has nothing for any column is
+// somebody's all the same, so it is refused rather than taken for a blank record.
 func (c *cards) next(int) (cells []string, line int, fault Reason, err error) {
-	text, line, fault, err := c.card()
+	line, fault, err = c.card()
 	if err != nil || fault != None {
 		return nil, line, fault, err
 	}
-	card, err := vcard.NewDecoder(bytes.NewReader(text)).Decode()
-	if err != nil {
+	all, ok := propertiesOf(string(c.buf), c.old)
+	if !ok {
 		return nil, line, BrokenCard, nil
 	}
-	if v := card.Value(vcard.FieldVersion); v == "2.1" {
-		return nil, 0, None, &Error{Reason: NotASheet, Line: line,
-			Msg: "this is a vCard of version 2.1, as old telephones write them; export the contacts as vCard 3.0 or 4.0, or as CSV, and import that"}
-	}
 	clear(c.cells)
-	if n := card.Name(); n != nil {
-		c.set(cardGiven, n.GivenName)
-		c.set(cardFamily, n.FamilyName)
+	if !all.isGroup() && !c.fill(all) {
+		return nil, line, BrokenCard, nil
 	}
-	name := card.Value(vcard.FieldFormattedName)
-	if blank(name) {
-		name = strings.TrimSpace(c.cells[cardGiven] + " " + c.cells[cardFamily])
+	if allBlank(c.cells) {
+		return nil, line, c.unreach, nil
+	}
+	return c.cells, line, None, nil
+}
+
+// fill makes cells of a card. It reports whether it could be told whose its
+// numbers are.
+func (c *cards) fill(all properties) bool {
+	own, labels := make(properties, len(all)), make(map[string][]string)
+	for _, l := range all["X-ABLABEL"] {
+		labels[l.group] = append(labels[l.group], l.part(0))
+	}
+	for _, name := range cardProperties {
+		for _, p := range all[name] {
+			if p.blank() {
+				continue
+			}
+			switch whose, ok := p.whose(labels[p.group]); {
+			case !ok:
+				return false
+			case whose == somebodyElse:
+				c.putAside(name+" (of another person)", "another-person", "by its label it is somebody else's; who wants to be on the list needs a card of their own")
+			case whose == aMachine:
+				c.putAside(name+" (fax or pager)", "fax-or-pager", "nobody answers a fax or a pager; add a number by hand that somebody does")
+			default:
+				own[name] = append(own[name], p)
+			}
+		}
+		slices.SortStableFunc(own[name], func(a, b *property) int { return a.rank - b.rank })
+	}
+	if n := c.first(own, "N"); n != nil {
+		c.set(cardFamily, n.part(0))
+		c.set(cardGiven, n.part(1))
+	}
+	name := strings.TrimSpace(c.cells[cardGiven] + " " + c.cells[cardFamily])
+	if fn := c.first(own, "FN"); fn != nil {
+		name = fn.part(0)
 	}
 	c.set(cardName, name)
-	c.set(cardEmail, strings.Join(preferred(card[vcard.FieldEmail]), ", "))
-	c.set(cardPhone, strings.Join(preferred(card[vcard.FieldTelephone]), ", "))
-	if a := card.Address(); a != nil {
-		c.set(cardPostalCode, a.PostalCode)
-		c.set(cardCity, a.Locality)
-		c.set(cardStreet, a.StreetAddress)
+	c.set(cardEmail, own.joined("EMAIL"))
+	c.set(cardPhone, own.joined("TEL"))
+	if a := c.first(own, "ADR"); a != nil {
+		c.set(cardStreet, a.part(2))
+		c.set(cardCity, a.part(3))
+		c.set(cardPostalCode, a.part(5))
 	}
-	c.set(cardOrganisation, strings.Trim(strings.ReplaceAll(card.Value(vcard.FieldOrganization), ";", ", "), ", "))
-	c.set(cardLanguage, strings.Join(preferred(card[vcard.FieldLanguage]), ", "))
-	c.set(cardPronouns, card.Value("PRONOUNS"))
-	return c.cells, line, None, nil
+	if o := c.first(own, "ORG"); o != nil {
+		c.set(cardOrganisation, strings.Join(slices.DeleteFunc(o.parts, blank), ", "))
+	}
+	c.set(cardLanguage, own.joined("LANG"))
+	if p := c.first(own, "PRONOUNS"); p != nil {
+		c.set(cardPronouns, p.part(0))
+	}
+	return true
 }
 
 // set fills a cell. A column is there once a card has something for it.
@@ -119,186 +202,623 @@ func (c *cards) set(column int, value string) {
 	c.seen[column] = c.seen[column] || !blank(value)
 }
 
-// preferred returns the values of a property, the preferred one first and
-// facsimile numbers last. RFC 6350 §6.4.1 allows a telephone number to be a URI.
-func preferred(fields []*vcard.Field) []string {
-	rank := func(f *vcard.Field) int {
-		switch {
-		case f.Params.HasType("fax"):
-			return 2
-		case f.Params.HasType("pref") || f.Params.Get(vcard.ParamPreferred) == "1":
-			return 0
-		}
-		return 1
+// first returns the preferred one of the properties of a name, nil if there is none.
+func (c *cards) first(own properties, name string) *property {
+	list := own[name]
+	if len(list) == 0 {
+		return nil
 	}
-	sorted := slices.Clone(fields)
-	slices.SortStableFunc(sorted, func(a, b *vcard.Field) int { return rank(a) - rank(b) })
-	var values []string
-	for _, f := range sorted {
-		v := f.Value
-		if len(v) > 4 && strings.EqualFold(v[:4], "tel:") {
-			v = strings.ReplaceAll(v[4:], ";ext=", " ext ")
-			v, _, _ = strings.Cut(v, ";")
-		}
-		values = append(values, v)
+	if slices.ContainsFunc(list[1:], func(p *property) bool { return !slices.Equal(p.parts, list[0].parts) }) {
+		c.putAside(name+" (second)", "second-value", "one is kept per person; the preferred one was taken, else the first")
 	}
-	return values
+	return list[0]
 }
 
-// card reads the lines of the next card, without pictures and the like, and the
-// line on which it begins.
-func (c *cards) card() (text []byte, line int, fault Reason, err error) {
+// joined returns the values of a property, the preferred one first, as one cell.
+func (all properties) joined(name string) string {
+	var values []string
+	for _, p := range all[name] {
+		values = append(values, p.part(0))
+	}
+	return strings.Join(values, ", ")
+}
+
+// card reads the lines of the next card into c.buf, without pictures and the
+// like, and returns the line on which it begins.
+func (c *cards) card() (line int, fault Reason, err error) {
 	c.buf = c.buf[:0]
-	begun, broken := false, false
-	keep := false // lines that go on belong to a property that is kept
+	var (
+		begun  bool
+		broken bool // has lines that cannot be read, or is none
+
+		some   bool // there is a property that a line may go on with
+		keep   bool // it is read
+		quoted bool // it is quoted-printable
+		soft   bool // and goes on in the next line, whatever that begins with
+
+		agent  bool // the property is AGENT, whose value may be a card
+		nested int  // cards of agents, which are other people
+		inline bool // the line before was one's first, if it does not go on
+	)
+	c.old = false
 	for {
 		at := c.line
 		raw, err := c.readLine()
 		if err == io.EOF {
-			switch {
-			case begun:
-				return nil, line, BrokenCard, nil
-			case broken:
-				return nil, line, BrokenCard, nil
+			if begun || broken {
+				return line, BrokenCard, nil
 			}
-			return nil, 0, None, io.EOF
+			return 0, None, io.EOF
 		}
 		if err != nil {
-			return nil, 0, None, err
+			return 0, None, err
 		}
-		trimmed := bytes.TrimRight(raw, "\r\n")
-		if len(trimmed) > 0 && (trimmed[0] == ' ' || trimmed[0] == '\t') && begun {
-			if keep {
-				c.buf = append(c.buf, raw...)
-			}
-			if len(c.buf) > MaxRecord {
-				return nil, 0, None, &Error{Reason: RecordTooLong, Line: line, TooLarge: true, Msg: fmt.Sprintf("the card that begins here is longer than %d bytes", MaxRecord)}
-			}
-			continue
-		}
-		word := strings.ToUpper(string(bytes.TrimSpace(trimmed)))
-		switch {
-		case word == "BEGIN:VCARD" && (begun || broken):
-			// The one before has no end.
-			c.back, c.line = bytes.Clone(raw), at
-			return nil, line, BrokenCard, nil
-		case word == "BEGIN:VCARD":
-			begun, keep, line = true, true, at
-		case !begun:
-			if word != "" && !broken {
+		begins, ends := isLine(raw, "BEGIN:VCARD"), isLine(raw, "END:VCARD")
+		if !begun {
+			switch {
+			case begins && broken:
+				c.again, c.line = true, at
+				return line, BrokenCard, nil
+			case begins:
+				begun, line = true, at
+			case !broken && len(bytes.TrimSpace(raw)) > 0:
 				broken, line = true, at
 			}
 			continue
-		case word == "END:VCARD":
-			return append(c.buf, "END:VCARD\r\n"...), line, None, nil
-		default:
-			name, ok := property(trimmed)
-			keep = ok && (cardProperties[name] || name == "VERSION")
-			if !ok && lostProperty(word) {
-				broken = true
-			}
-			if ok {
-				c.note(name)
-			}
 		}
-		if broken && begun {
-			c.skip()
-			return nil, line, BrokenCard, nil
+
+		goesOn := soft && !begins && !ends
+		if !goesOn && len(raw) > 0 && (raw[0] == ' ' || raw[0] == '\t') {
+			// Where nothing can go on it is a property that is indented, and lost.
+			broken = broken || !some && len(bytes.TrimSpace(raw)) > 0
+			goesOn, raw = true, raw[1:]
 		}
-		if keep {
-			if !utf8.Valid(raw) || bytes.IndexByte(raw, 0) >= 0 {
-				return nil, 0, None, &Error{Reason: BadEncoding, Line: at, Msg: "not UTF-8 here, so names would be damaged; export the contacts again, as vCard 3.0 or 4.0"}
+		if goesOn {
+			if inline {
+				nested, inline = nested-1, false // all of it is a value of version 3.0
 			}
-			c.buf = append(c.buf, raw...)
+			agent = agent && len(bytes.TrimSpace(raw)) == 0
+			soft = quoted && softBreak(raw)
+			if keep && !broken {
+				if err := c.add(raw, foldMark, at, line); err != nil {
+					return 0, None, err
+				}
+			}
+			continue
 		}
-		if len(c.buf) > MaxRecord {
-			return nil, 0, None, &Error{Reason: RecordTooLong, Line: line, TooLarge: true, Msg: fmt.Sprintf("the card that begins here is longer than %d bytes", MaxRecord)}
+		soft, inline = false, false
+
+		switch {
+		case begins && agent:
+			nested++
+			keep, quoted, agent = false, false, false
+			continue
+		case begins:
+			// The one before has no end.
+			c.again, c.line = true, at
+			return line, BrokenCard, nil
+		case ends && nested > 0:
+			nested--
+			continue
+		case ends && broken:
+			return line, BrokenCard, nil
+		case ends:
+			return line, None, nil
+		case agent && len(bytes.TrimSpace(raw)) == 0:
+			continue
+		}
+		some = true
+		name, value, ok := nameOf(raw)
+		if agent = ok && name == "AGENT"; agent && isLine(value, "BEGIN:VCARD") {
+			nested++
+			keep, quoted, agent, inline = false, false, false, true
+			c.note(name)
+		}
+		if nested > 0 {
+			continue
+		}
+		if name == "VERSION" {
+			c.old = string(bytes.TrimSpace(value)) == "2.1"
+		}
+		keep = ok && readProperty(name)
+		quoted = ok && quotedPrintable(raw)
+		soft = quoted && softBreak(raw)
+		switch {
+		case ok:
+			c.note(name)
+		case lostProperty(raw):
+			broken = true
+		}
+		if keep && !broken {
+			if err := c.add(raw, lineEnd, at, line); err != nil {
+				return 0, None, err
+			}
 		}
 	}
 }
 
-// skip reads on to the end of a card.
-func (c *cards) skip() {
-	for {
-		at := c.line
-		raw, err := c.readLine()
-		if err != nil {
-			return
+// add puts a line behind what is there of the card that begins on line first.
+func (c *cards) add(raw []byte, mark byte, at, first int) error {
+	foreign := c.text != nil && c.text.foreign() && bytes.Contains(raw, []byte("\uFFFD"))
+	if foreign || !utf8.Valid(raw) || bytes.IndexByte(raw, 0) >= 0 {
+		name := utf8Name
+		if foreign {
+			name = c.text.encoding()
 		}
-		switch strings.ToUpper(string(bytes.TrimSpace(raw))) {
-		case "END:VCARD":
-			return
-		case "BEGIN:VCARD":
-			c.back, c.line = bytes.Clone(raw), at
-			return
-		}
+		return &Error{Reason: BadEncoding, Line: at,
+			Msg: fmt.Sprintf("not %s here, so names would be damaged; export the contacts again, as vCard 3.0 or 4.0", strings.ToUpper(name))}
 	}
+	if len(c.buf) > 0 || mark == foldMark {
+		c.buf = append(c.buf, mark)
+	}
+	c.buf = append(c.buf, raw...)
+	if len(c.buf) > MaxRecord {
+		return &Error{Reason: RecordTooLong, Line: first, TooLarge: true, Msg: fmt.Sprintf("the card that begins here is longer than %d bytes", MaxRecord)}
+	}
+	return nil
 }
 
-// readLine returns the next line with its end, or the first sourceChunk bytes of
-// one that is longer: what goes on behind that is of a picture, written without
-// folding, and is passed over.
+// readLine returns the next line without its end, CR, LF or both, or the first
+// bytes of one that is longer than MaxRecord: that is a picture, written without
+// folding, or will be refused.
 func (c *cards) readLine() ([]byte, error) {
-	if c.back != nil {
-		line := c.back
-		c.back = nil
+	if c.again {
+		c.again = false
 		c.line++
-		return line, nil
+		return c.row, nil
 	}
-	line, err := c.in.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		line = bytes.Clone(line)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			_, err = c.in.ReadSlice('\n')
+	c.row = c.row[:0]
+	for some := false; ; {
+		_, err := c.in.Peek(1)
+		if err == io.EOF && some {
+			break
 		}
-	}
-	if err == io.EOF && len(line) > 0 {
-		err = nil
-	}
-	if err != nil && err != io.EOF {
-		err = readFault(err, c.line)
+		if err == io.EOF {
+			return nil, io.EOF
+		}
+		if err != nil {
+			return nil, readFault(err, c.line)
+		}
+		piece, _ := c.in.Peek(c.in.Buffered())
+		if c.cr && piece[0] == '\n' {
+			c.cr = false
+			c.in.Discard(1)
+			continue
+		}
+		c.cr, some = false, true
+		end := bytes.IndexAny(piece, "\r\n")
+		n := end
+		if end < 0 {
+			n = len(piece)
+		}
+		c.row = append(c.row, piece[:min(n, MaxRecord+1-len(c.row))]...)
+		if end < 0 {
+			c.in.Discard(n)
+			continue
+		}
+		c.cr = piece[end] == '\r'
+		c.in.Discard(n + 1)
+		break
 	}
 	c.line++
-	return line, err
+	// Files that were put together have one before each part.
+	c.row = bytes.TrimPrefix(c.row, byteOrderMark)
+	return c.row, nil
 }
 
-// cardProperties are those that are read.
-var cardProperties = map[string]bool{"FN": true, "N": true, "EMAIL": true, "TEL": true, "ADR": true, "ORG": true, "LANG": true, "PRONOUNS": true}
-
-// property returns the name of the property on a line, in upper case and without
-// its group.
-func property(line []byte) (name string, ok bool) {
+// nameOf returns the name of the property that begins on a line, in upper case
+// and without its group, and what stands behind the first colon. A name that is
+// known is one without a colon too, for parameters may go on in the next line.
+func nameOf(line []byte) (name string, value []byte, ok bool) {
 	i := bytes.IndexAny(line, ":;")
-	if i <= 0 || bytes.IndexByte(line, ':') < 0 {
-		return "", false
+	if i <= 0 {
+		return "", nil, false
 	}
-	name = strings.ToUpper(string(line[:i]))
-	if j := strings.LastIndexByte(name, '.'); j >= 0 {
-		name = name[j+1:]
+	_, value, ended := bytes.Cut(line[i:], []byte{':'})
+	_, name = splitGroup(string(line[:i]))
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool {
+		return r != '-' && r != '_' && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	}) {
+		return "", nil, false
 	}
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r != '-' && (r < 'A' || r > 'Z') && (r < '0' || r > '9') }) {
-		return "", false
+	return name, value, ended || readProperty(name) || refusedProperties[name] != ""
+}
+
+// splitGroup returns the group and the name of "item1.TEL", both in upper case.
+func splitGroup(s string) (group, name string) {
+	s = strings.ToUpper(s)
+	if i := strings.LastIndexByte(s, '.'); i >= 0 {
+		return s[:i], s[i+1:]
 	}
-	return name, true
+	return "", s
 }
 
 // lostProperty reports whether a line that is no property begins like one that is
 // read. Others are of a note with a line break in it.
-func lostProperty(word string) bool {
-	for name := range cardProperties {
-		if rest, ok := strings.CutPrefix(word, name); ok && rest != "" && strings.ContainsRune("; :", rune(rest[0])) {
-			return true
+func lostProperty(line []byte) bool {
+	i := bytes.IndexAny(line, " \t:;")
+	if i <= 0 || i > 100 {
+		return false
+	}
+	_, name := splitGroup(string(line[:i]))
+	return readProperty(name)
+}
+
+// quotedPrintable reports whether the parameters on the first line of a property
+// say that its value is.
+func quotedPrintable(line []byte) bool {
+	head, _, _ := bytes.Cut(line, []byte{':'})
+	return bytes.Contains(bytes.ToUpper(head), []byte("QUOTED-PRINTABLE"))
+}
+
+// softBreak reports whether a line of quoted-printable goes on in the next
+// (RFC 2045 §6.7).
+func softBreak(line []byte) bool {
+	line = bytes.TrimRight(line, " \t")
+	return len(line) > 0 && line[len(line)-1] == '='
+}
+
+// A property is one line of a card, unfolded.
+type property struct {
+	group, name string // in upper case
+	types       []string
+	rank        int      // 1 is preferred
+	parts       []string // of the value, one but for structured
+	quoted      bool     // quoted-printable
+	charset     string   // of that, "" for UTF-8
+}
+
+// structured are properties whose values are parts with ; between them.
+var structured = map[string]bool{"N": true, "ADR": true, "ORG": true}
+
+// leastPreferred is the rank of what nobody prefers (RFC 6350 §5.3).
+const leastPreferred = 101
+
+// part returns one part of the value, "" where it has fewer.
+func (p *property) part(n int) string {
+	if n < len(p.parts) {
+		return p.parts[n]
+	}
+	return ""
+}
+
+func (p *property) blank() bool { return allBlank(p.parts) }
+
+// properties are those of a card that are read, by name.
+type properties map[string][]*property
+
+// propertiesOf reads what card left in its buffer. All of it has to be readable.
+//
+// Cards of version 2.1 are read like the others, for telephones still write them.
+// Parameters without a name and quoted-printable turn up in version 3.0 as well
+// and contradict nothing there. The one difference is where a text is folded: the
+// blank belongs to it in version 2.1 (§2.1.3), and not in later ones.
+func propertiesOf(buf string, old bool) (properties, bool) {
+	all := make(properties)
+	for line := range strings.SplitSeq(buf, string(lineEnd)) {
+		if line == "" {
+			continue
+		}
+		p, ok := parseProperty(line, old)
+		if !ok {
+			return nil, false
+		}
+		all[p.name] = append(all[p.name], p)
+	}
+	return all, true
+}
+
+// parseProperty reads the line of a property, old if it is of version 2.1.
+func parseProperty(line string, old bool) (p *property, ok bool) {
+	p = &property{rank: leastPreferred}
+	colon := outsideQuotes(line, ':')
+	if colon < 0 {
+		return nil, false
+	}
+	head, value := strings.ReplaceAll(line[:colon], string(foldMark), ""), line[colon+1:]
+	for i := 0; head != ""; i++ {
+		param := head
+		if end := outsideQuotes(head, ';'); end >= 0 {
+			param, head = head[:end], head[end+1:]
+		} else {
+			head = ""
+		}
+		if i == 0 {
+			p.group, p.name = splitGroup(param)
+		} else if !p.parameter(strings.TrimSpace(param)) {
+			return nil, false
 		}
 	}
-	return false
+	if !readProperty(p.name) {
+		return nil, false
+	}
+	fold := ""
+	if old && p.name != "EMAIL" && p.name != "TEL" {
+		fold = " " // an address with a blank would be another one
+	}
+	value = unfolded(value, fold, p.quoted)
+	if structured[p.name] {
+		value = p.separated(value)
+	}
+	if p.quoted {
+		if value, ok = unquoted(value, p.charset); !ok {
+			return nil, false
+		}
+	}
+	p.parts = []string{value}
+	if structured[p.name] {
+		p.parts = strings.Split(value, separator)
+	}
+	for i := range p.parts {
+		p.parts[i] = unescaped.Replace(p.parts[i])
+	}
+	if p.name == "TEL" {
+		p.parts[0] = telephone(p.parts[0])
+	}
+	return p, true
 }
+
+// outsideQuotes returns the index of the first c in s that is not between
+// quotation marks, -1 if there is none.
+func outsideQuotes(s string, c byte) int {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == c && !quoted:
+			return i
+		}
+	}
+	return -1
+}
+
+// parameter reads one parameter. Those without a name are types or encodings, as
+// version 2.1 has them.
+func (p *property) parameter(s string) bool {
+	if len(s) > len(customType) && strings.EqualFold(s[:len(customType)], customType) {
+		return p.customType(s[len(customType):])
+	}
+	name, value, named := strings.Cut(s, "=")
+	switch name = strings.ToUpper(strings.TrimSpace(name)); {
+	case s == "":
+		return true
+	case name == "":
+		return false
+	case !named && plainEncodings[name] || !named && name == "QUOTED-PRINTABLE" || !named && name == "BASE64":
+		name, value = "ENCODING", name
+	case !named:
+		name, value = "TYPE", s
+	}
+	value = strings.Trim(value, `" `)
+	switch name {
+	case "TYPE":
+		for t := range strings.SplitSeq(value, ",") {
+			if t = strings.Trim(t, `" `); strings.EqualFold(t, "pref") {
+				p.rank = 1
+			}
+			p.types = append(p.types, t)
+		}
+	case "PREF":
+		if n, err := strconv.Atoi(value); err == nil && n > 0 {
+			p.rank = min(p.rank, n)
+		}
+	case "ENCODING":
+		value = strings.ToUpper(value)
+		p.quoted = value == "QUOTED-PRINTABLE"
+		return p.quoted || plainEncodings[value] // a name in base64 would be stored as it stands
+	case "CHARSET":
+		p.charset = value
+	}
+	return true
+}
+
+var plainEncodings = map[string]bool{"": true, "7BIT": true, "8BIT": true}
+
+// customType begins how some telephones write the label of a number into a card
+// of version 2.1: X-CUSTOM(CHARSET=UTF-8,ENCODING=QUOTED-PRINTABLE,=4D=6F=6D).
+const customType = "X-CUSTOM("
+
+func (p *property) customType(s string) bool {
+	pieces := strings.Split(strings.TrimSuffix(s, ")"), ",")
+	label, charset, quoted := pieces[len(pieces)-1], "", false
+	for _, piece := range pieces[:len(pieces)-1] {
+		name, value, _ := strings.Cut(piece, "=")
+		switch strings.ToUpper(name) {
+		case "CHARSET":
+			charset = value
+		case "ENCODING":
+			quoted = strings.EqualFold(value, "QUOTED-PRINTABLE")
+		}
+	}
+	if quoted {
+		var ok bool
+		if label, ok = unquoted(label, charset); !ok {
+			return false
+		}
+	}
+	p.types = append(p.types, label)
+	return true
+}
+
+func (p *property) hasType(t string) bool {
+	return slices.ContainsFunc(p.types, func(has string) bool { return strings.EqualFold(has, t) })
+}
+
+// unfolded returns a value as one line.
+func unfolded(value, fold string, quoted bool) string {
+	if !quoted {
+		return strings.ReplaceAll(value, string(foldMark), fold)
+	}
+	var b strings.Builder
+	for line := range strings.SplitSeq(value, string(foldMark)) {
+		soft := softBreak([]byte(line))
+		if soft {
+			line = strings.TrimSuffix(strings.TrimRight(line, " \t"), "=")
+		}
+		b.WriteString(line)
+		if !soft {
+			b.WriteString(fold)
+		}
+	}
+	return strings.TrimSuffix(b.String(), fold)
+}
+
+// separator stands for the ; between the parts of a value while it is decoded.
+// An encoded ; is of a part's text.
+const separator = "\x1f"
+
+// separated returns a value with separators.
+func (p *property) separated(value string) string {
+	with := separator
+	if p.quoted {
+		with = "=1F"
+	}
+	var b strings.Builder
+	for i := 0; i < len(value); i++ {
+		switch {
+		case value[i] == '\\' && i+1 < len(value):
+			b.WriteString(value[i : i+2])
+			i++
+		case value[i] == ';':
+			b.WriteString(with)
+		default:
+			b.WriteByte(value[i])
+		}
+	}
+	return b.String()
+}
+
+// unescaped is RFC 6350 §3.4, with the colon that some programs escape.
+var unescaped = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\N`, "\n", `\,`, ",", `\;`, ";", `\:`, ":")
+
+// unquoted decodes quoted-printable.
+func unquoted(s, charset string) (string, bool) {
+	known, err := namedEncoding(charset)
+	if err != nil || strings.HasPrefix(known, "utf-16") || known == "iso-2022-jp" {
+		return "", false // in these two a ; may be half of a character
+	}
+	for _, code := range strings.Split(s, "=")[1:] {
+		// The reader takes such a = for text.
+		if len(code) < 2 || !hexDigit(code[0]) || !hexDigit(code[1]) {
+			return "", false
+		}
+	}
+	if !isASCII(s) && known != "" && known != utf8Name {
+		return "", false // the file is in one encoding, the value in another
+	}
+	// The buffer of a reader's own would end a line at 4 KiB.
+	decoded, err := io.ReadAll(quotedprintable.NewReader(bufio.NewReaderSize(strings.NewReader(s), len(s)+1)))
+	if err != nil {
+		return "", false
+	}
+	if known != "" {
+		if e := decoding(known); e != nil {
+			if decoded, err = e.NewDecoder().Bytes(decoded); err != nil || bytes.Contains(decoded, []byte("\uFFFD")) {
+				return "", false
+			}
+		}
+	}
+	if !utf8.Valid(decoded) || bytes.IndexByte(decoded, 0) >= 0 {
+		return "", false
+	}
+	return string(decoded), true
+}
+
+func hexDigit(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' || c >= 'a' && c <= 'f'
+}
+
+// telephone returns a number, which RFC 6350 §6.4.1 allows to be a URI, as text.
+func telephone(v string) string {
+	if len(v) > 4 && strings.EqualFold(v[:4], "tel:") {
+		v = strings.ReplaceAll(v[4:], ";ext=", " ext ")
+		v, _, _ = strings.Cut(v, ";")
+	}
+	return v
+}
+
+// isGroup reports whether a card is of several people, as address books write
+// their lists.
+func (all properties) isGroup() bool {
+	return slices.ContainsFunc(slices.Concat(all["KIND"], all["X-ADDRESSBOOKSERVER-KIND"]), func(p *property) bool {
+		return strings.EqualFold(strings.TrimSpace(p.part(0)), "group")
+	})
+}
+
+// An owner says whose a number or an address is.
+type owner uint8
+
+const (
+	thePerson owner = iota
+	somebodyElse
+	aMachine
+)
+
+// plainTypes say of a number or an address nothing of whose it is.
+var plainTypes = map[string]bool{
+	"": true, "HOME": true, "WORK": true, "PREF": true, "OTHER": true, "INTERNET": true, "VOICE": true, "CELL": true, "MOBILE": true, "TEXT": true,
+	"MSG": true, "MAIN": true, "IPHONE": true, "VIDEO": true, "CAR": true, "PCS": true, "DOM": true, "INTL": true, "POSTAL": true, "PARCEL": true,
+	"FAX": true, "PAGER": true,
+}
+
+// whose tells whose a property is by its types and by the labels of its group,
+// which is how Apple's and Google's address books name what people typed: "Mother".
+// What is not labelled is the person's of the card. Labels that are too long to be
+// looked up are none, and leave it open.
+func (p *property) whose(labels []string) (whose owner, ok bool) {
+	if p.name != "TEL" && p.name != "EMAIL" && p.name != "ADR" {
+		return thePerson, true
+	}
+	if p.group == "" {
+		labels = nil
+	}
+	var all strings.Builder
+	for _, list := range [][]string{p.types, labels} {
+		for _, label := range list {
+			if plainTypes[strings.ToUpper(label)] {
+				continue
+			}
+			if all.Len()+len(label) > maxHeader {
+				return thePerson, false
+			}
+			all.WriteString(label)
+			all.WriteByte(' ')
+		}
+	}
+	machine := p.hasType("fax") || p.hasType("pager")
+	if all.Len() > 0 {
+		key := headerKey(all.String())
+		if words().others.in(key) {
+			return somebodyElse, true
+		}
+		for word := range strings.SplitSeq(key, " ") {
+			machine = machine || machines[word]
+		}
+	}
+	if machine && p.name == "TEL" && !p.hasType("voice") && !p.hasType("cell") && !p.hasType("text") {
+		return aMachine, true
+	}
+	return thePerson, true
+}
+
+// machines are words of labels, in the spellings that have no blank too.
+var machines = map[string]bool{"fax": true, "telefax": true, "homefax": true, "workfax": true, "otherfax": true, "pager": true}
 
 // maxOthers bounds the names of properties that are not read.
 const maxOthers = MaxColumns
 
 func (c *cards) note(name string) {
-	if !cardProperties[name] && !slices.Contains(aboutCards, name) && len(c.others) < maxOthers && !slices.Contains(c.others, name) && len(name) <= 60 {
+	if !slices.Contains(cardProperties, name) && !slices.Contains(aboutCards, name) && len(c.others) < maxOthers && !slices.Contains(c.others, name) && len(name) <= 60 {
 		c.others = append(c.others, name)
+	}
+}
+
+// putAside names what was left out of a property that is read. As with what is
+// not read at all, the answer has it once for the file, for no row has a place for it.
+func (c *cards) putAside(header, slug, reason string) {
+	if !slices.ContainsFunc(c.aside, func(d Drop) bool { return d.Header == header }) {
+		c.aside = append(c.aside, drop(header, slug, reason))
 	}
 }
 
@@ -320,6 +840,7 @@ func (c *cards) dropped(planned []Drop) []Drop {
 			dropped = append(dropped, d)
 		}
 	}
+	dropped = append(dropped, c.aside...)
 	for _, name := range c.others {
 		k := refusedBySlug(refusedProperties[name])
 		if k == nil {
