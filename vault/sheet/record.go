@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 )
 
 // A recordReader yields the records of a file below one another, whatever its
@@ -125,8 +126,10 @@ func (r *records) swallows(rec []byte) bool {
 		}
 		cells := bytes.Split(line, delim)
 		if slices.ContainsFunc(r.reach, func(i int) bool {
-			_, digits := survey(string(cells[i]))
-			return digits >= 7 || bytes.IndexByte(cells[i], '@') >= 0
+			cell := strings.Trim(string(cells[i]), "\" \r\n")
+			_, digits := survey(cell)
+			_, _, address := plainAddress(cell)
+			return digits >= 7 || address
 		}) {
 			people++
 		}

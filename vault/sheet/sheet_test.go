@@ -238,7 +238,6 @@ func TestRefusedFiles(t *testing.T) {
 		{"html", strings.NewReader("\n <HTML><table><tr><td>Name,Email"), usual, sheet.Error{Reason: sheet.NotASheet}},
 		{"NUL in the header", strings.NewReader("Name,\x00Email\n"), usual, sheet.Error{Reason: sheet.NotASheet, Line: 1}},
 		{"NUL far below", strings.NewReader(rows + many + "Cy\x00,cy@example.org\n"), usual, sheet.Error{Reason: sheet.NotASheet, Line: 20_003}},
-		{"old vCard", strings.NewReader("BEGIN:VCARD\r\nVERSION:2.1\r\nFN:Ana\r\nEND:VCARD\r\n"), usual, sheet.Error{Reason: sheet.NotASheet, Line: 1}},
 		{"UTF-16 cut off", strings.NewReader("\xff\xfeN\x00a\x00m\x00e\x00,\x00E\x00m\x00a\x00i\x00l\x00\n\x00\x00\xd8\n\x00"), usual, sheet.Error{Reason: sheet.BadEncoding, Line: 2}},
 		{"two encodings", strings.NewReader("Name,Email\nAn\u00e1,ana@example.org\nJos\xe9,jose@example.org\n"), usual, sheet.Error{Reason: sheet.BadEncoding, Line: 3}},
 		{"two encodings far apart", strings.NewReader("Name,Email\nAn\u00e1,ana@example.org\n" + many + "Jos\xe9,jose@example.org\n"), usual, sheet.Error{Reason: sheet.BadEncoding, Line: 20_003}},
