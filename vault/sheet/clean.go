@@ -102,28 +102,38 @@ func survey(s string) (kinds uint8, digits int) {
 // Formulas are kept as written too: what a spreadsheet would run is defused
 // where it is written out, see AppendCSV.
 func (c *Cleaner) text(s string) (string, Reason) {
-	if s == "" {
-		return "", None
+	s, kinds, digits, why := c.plain(s)
+	if why != None || s == "" {
+		return "", why
 	}
-	kinds, digits := survey(s)
+	if why = disclosure(s, kinds, digits); why != None {
+		return "", why
+	}
+	return s, None
+}
+
+// plain is text for what may well say a date or a status, with what survey says of
+// the result.
+func (c *Cleaner) plain(s string) (clean string, kinds uint8, digits int, why Reason) {
+	if s == "" {
+		return "", 0, 0, None
+	}
+	kinds, digits = survey(s)
 	if kinds&(oddByte|doubleSpace) != 0 || s[0] == ' ' || s[len(s)-1] == ' ' {
 		s = cleanText(s)
 		kinds, digits = survey(s)
 	}
 	// Behind cleanText, for characters that it takes out may stand in a number.
 	if (digits >= fewestIdentityDigits || kinds&oddByte != 0) && looksLikeIdentity(s, bareDigitsToo) {
-		return "", IdentityCell
+		return "", 0, 0, IdentityCell
 	}
 	if len(s) > maxText && utf8.RuneCountInString(s) > maxText {
-		return "", TooLong
+		return "", 0, 0, TooLong
 	}
 	if r := markerOf(s, kinds); r != None || noAnswer(s) {
-		return "", r
+		return "", 0, 0, r
 	}
-	if r := disclosure(s, kinds, digits); r != None {
-		return "", r
-	}
-	return s, None
+	return s, kinds, digits, None
 }
 
 // name cleans a name.
@@ -140,13 +150,10 @@ func (c *Cleaner) name(s string) (string, Reason) {
 }
 
 // organisation cleans the name of a group, which may well be called after what
-// its people have in common.
+// its people have in common, or after a day: "Movimiento 26 de julio 1953".
 func (c *Cleaner) organisation(s string) (string, Reason) {
-	v, why := c.text(s)
-	if why == StatusCell {
-		return cleanText(s), None
-	}
-	return v, why
+	s, _, _, why := c.plain(s)
+	return s, why
 }
 
 // answer cleans the answer to a question of the list.

@@ -157,8 +157,16 @@ func TestCleanPhone(t *testing.T) {
 		{"219-39-9999 1", "", sheet.IdentityCell}, // ten digits that are a phone number too
 		{"+2125550101", "", sheet.NotPhone},       // Morocco, not New York
 		{"+1 212 555 0101 / 219-09-9999", "", sheet.IdentityCell},
+		{"044 55 1234 5678", "", sheet.NotPhone}, // Mexican, as it was dialled before 2019
+		{"DNI 12345678", "", sheet.IdentityCell},
+		{"SRC 212 555 0101", "+12125550101", sheet.None},
+		{"123,45,6789", "", sheet.IdentityCell},
+		{"123-456789", "", sheet.NotPhone},
 	})
 	testClean(t, sheet.Phone, "MX", []cleanTest{
+		{"044 55 1234 5678", "", sheet.NotPhone},
+		{"044 55 1234 5678 / 55 5123 4567", "+525551234567", sheet.None},
+		{"219-09-9999 / 55 5123 4567", "", sheet.IdentityCell},
 		{"55 5123 4567", "+525551234567", sheet.None},
 		{"+1 212 555 0101", "+12125550101", sheet.None},
 		{"2125550101", "", sheet.NotPhone},
@@ -265,6 +273,22 @@ func TestCleanAnswer(t *testing.T) {
 		{"", "", sheet.None}, {"-", "", sheet.None},
 		{"Sí, mixteco", "", sheet.NotYesNo}, {"maybe", "", sheet.NotYesNo}, {"〃", "", sheet.DittoCell},
 		{"219-09-9999", "", sheet.IdentityCell},
+	})
+}
+
+// TestCleanOrganisation: groups are called after days and after what their people
+// have in common. Their numbers are nobody's less for that.
+func TestCleanOrganisation(t *testing.T) {
+	testClean(t, sheet.Organisation, "US", []cleanTest{
+		{"Movimiento 26 de julio de 1953", "Movimiento 26 de julio de 1953", sheet.None},
+		{"  Court 4/12  Watch ", "Court 4/12 Watch", sheet.None},
+		{"25 años de lucha", "25 años de lucha", sheet.None},
+		{"Sin Papeles", "Sin Papeles", sheet.None},
+		{"DACA Seekers (since 3/4/1990)", "DACA Seekers (since 3/4/1990)", sheet.None},
+		{"Casa Paz A# 123456789", "", sheet.IdentityCell},
+		{"〃", "", sheet.DittoCell},
+		{"-", "", sheet.None},
+		{strings.Repeat("ñ", 201), "", sheet.TooLong},
 	})
 }
 

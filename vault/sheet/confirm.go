@@ -3,14 +3,16 @@ package sheet
 import (
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // confirm looks at cells where headings leave a doubt. A heading that means a
 // field only perhaps ("Contact") is taken for it if its cells say so. And a
-// column that no table knows, such as one headed with a question, is taken for
-// the addresses or numbers of the list if no other column is, if it is the only
-// one that can be, and if its cells are nothing else. Names are never told by
-// cells: every word may be one.
+// column that no table knows, such as one headed with a question, is taken for the
+// addresses of the list if no other column is, if it is the only one that can be,
+// and if its cells are nothing else. Numbers are told so only where there is no
+// word above them: whom to call if somebody is detained is asked in too many ways.
+// Names are never told by cells: every word may be one.
 //
 // It changes meanings, and returns which columns it decided about.
 func confirm(headers []string, meanings []meaning, mapped []mapping, o *Options, sample func() ([]record, error)) (byCells []bool, err error) {
@@ -44,7 +46,7 @@ func confirm(headers []string, meanings []meaning, mapped []mapping, o *Options,
 		}
 		only := -1
 		for i, m := range meanings {
-			if m.kind != unknown || mapped[i] != notMapped || len(headers[i]) > maxHeader {
+			if m.kind != unknown || mapped[i] != notMapped || !tellable(f, headers[i]) {
 				continue
 			}
 			if err := look(); err != nil {
@@ -64,6 +66,20 @@ func confirm(headers []string, meanings []meaning, mapped []mapping, o *Options,
 		}
 	}
 	return byCells, nil
+}
+
+// tellable reports whether the cells below a heading that no table knows may tell
+// that they are the person's.
+func tellable(f Field, header string) bool {
+	if !strings.ContainsFunc(header, unicode.IsLetter) {
+		return true
+	}
+	if f != Email || len(header) > maxHeader {
+		return false
+	}
+	// A heading that says mail and is none of the person's address is of another one.
+	v, key := words(), headerKey(header)
+	return !v.mail.in(key) && !v.others.in(key) && !v.owners.in(key)
 }
 
 // leastToTell is how many cells have to be addresses or numbers before they tell

@@ -80,7 +80,13 @@ func recogniseHeading(header, whole string) meaning {
 		main, asides = strings.Join(asides, " "), nil
 	}
 	m := v.heading(main)
-	if m.kind == consent || m.kind == noConsent || m.kind == aRefused {
+	switch m.kind {
+	case consent:
+		if !v.asksToShareOnly(main, asides) {
+			return meaning{}
+		}
+		return m
+	case noConsent, aRefused:
 		return m
 	}
 	for _, a := range asides {

@@ -645,3 +645,71 @@ func TestRulesNameEveryReason(t *testing.T) {
 		}
 	}
 }
+
+// TestConsentIsToShareContacts: people agree to many things, and only to have their
+// contact data shared with partner organisations is what a list records.
+func TestConsentIsToShareContacts(t *testing.T) {
+	for want, headers := range map[string][]string{
+		"consent": {
+			"OK to share?", "Ok to share", "OK TO SHARE *", "2) OK to share?", "OK to share? (yes/no)", "OK to share with partner groups? (yes/no)", "OK to share with partner groups? Y/N", "OK to share - required", "May we share your contact with partner groups?",
+			"May we share your details with partners?", "May we share your address with partner groups?", "Is it OK to share your info with partners?", "Is it OK to share your name and phone number with our partners and allies?", "Can we share your information with other organizations we work with?",
+			"Do you consent to share this?", "Consent", "Consent *", "CONSENT:", "Consent (yes/no)", "Consent (required)", "Consent / Consentimiento", "Consent: OK to share?", "Consent (OK to share with partners)", "Share with partners?", "Share with partner organizations", "Consent to sharing of my data", "shareable", "Sharing",
+			"OK to share (name and email)", "I agree to share my contact information with the coalition", "Permission to share (contact info)", "OK to share? / ¿Podemos compartir?", "OK to share? ¿Podemos compartir sus datos?", "OK to share with partners? Yes or no",
+			"¿Podemos compartir?", "¿Podemos compartir sus datos?", "¿Podemos compartir sus datos con organizaciones aliadas?", "¿Podemos compartir sus datos con otras organizaciones?", "¿Podemos compartir su nombre y teléfono con nuestros grupos aliados? (sí/no)", "Consentimiento", "Consentimiento (obligatorio)",
+			"¿Nos autoriza a compartir sus datos?", "Compartir con otras organizaciones", "Doy permiso para compartir mi información de contacto",
+			"Pouvons-nous partager vos coordonnées ?", "Acceptez-vous de partager vos coordonnées avec nos partenaires ?", "Acceptez-vous que nous partagions vos données avec d’autres organisations ? (oui/non)",
+			"Podemos compartilhar seus dados com organizações parceiras?", "Autorizo o compartilhamento dos meus dados", "Èske nou ka pataje kontak ou ak lòt òganizasyon?", "Eske nou ka pataje enfòmasyon ou ak patnè nou yo?",
+			"是否同意分享您的联系方式？", "是否同意我们分享您的信息给合作组织？", "是否同意分享（必填）", "可以分享吗？", "可否分享您的資料給夥伴組織",
+			"Dürfen wir Ihre Daten weitergeben?", "Possiamo condividere i suoi dati con altre organizzazioni?", "Får vi dela dina uppgifter?", "Можем ли мы передать ваши данные?", "공유에 동의하십니까?", "هل توافق على مشاركة بياناتك؟",
+		},
+		"no-consent": {"Do not share", "DO NOT share (my photo)", "Do Not Trade", "Please don't share my data", "Do not share with ICE", "No compartir", "Por favor no compartir mis fotos", "Ne pas partager", "请勿分享照片"},
+		"unknown": {
+			"Consent: I agree to receive text messages", "Consent - for text updates", "Consent (photo release)", "Consent (SMS)", "Consent (email)", "Consent (text messages)", "Consent to photos", "Consent / Do not share", "OK to share your photo on Instagram?", "OK to share photos?",
+			"Can we share a ride with you?", "Permission to share photos", "I agree to share my story", "I consent to share my location", "Do you agree to share a room?", "Can we share your contact with other riders", "OK to share with press?", "May we share your name with ICE?",
+			"May we share your name with the police", "May we share your information with your partner?", "Can we share your contact with us?", "OK to share (photos)", "OK to share: your story", "OK to share? (with the press)", "OK to share with", "OK to share with our", "OK to share with partners and police", "Can we share your contact with everyone",
+			"Is it OK to share on social media?", "Share with partners: photos", "OK to share? / Instagram", "Agree to share costs", "OK to share with partners' lawyers",
+			"Podemos compartir su foto", "Compartir con otros un viaje", "Compartir con", "¿Podemos compartir su historia?", "¿Podemos compartir sus datos con la prensa?", "Podemos compartir con la migra", "Consentimiento (fotos)", "Consentimiento: mensajes de texto", "Permiso para compartir fotos",
+			"Pouvons-nous partager votre photo ?", "Consentement (photos)", "Podemos compartilhar sua foto?", "Consentimento (imagem)", "Èske nou ka pataje foto ou?", "是否同意分享照片", "可以分享吗（照片）", "我同意分享位置", "Samtycke (foto)", "Einwilligung (Fotos)", "Possiamo condividere le foto?",
+		},
+	} {
+		for _, h := range headers {
+			if got := sheet.MeaningOf(h); got != want && !(want == "unknown" && (got == "unneeded" || refusedSlug(got))) {
+				t.Errorf("%q: got %s, want %s", h, got, want)
+			}
+		}
+	}
+}
+
+// TestToldByCells: a number below words that nobody knows may be anybody's whom the
+// person would call.
+func TestToldByCells(t *testing.T) {
+	for heading, want := range map[string]string{
+		"": "email phone", "3": "email phone", "?": "email phone",
+		"Where do we write?": "email", "¿A dónde escribimos?": "email", "Foo": "email",
+		"EC phone": "", "ICE phone": "", "Who should we call if you are detained?": "", "¿A quién debemos llamar si lo detienen?": "", "Persona de confianza": "", "Trusted contact": "", "Contact 2": "", "Contacto 2": "", "Alt contact": "", "Other contact": "",
+		"2nd contact": "", "Jail phone": "", "Hotline": "", "Jail email": "", "Buyer's mail": "", "Tenant's where": "", "Whose correo": "", "Where do we call?": "email", "Is there a number we can call?": "email",
+		"Contact": "email phone", "Number": "email phone", "EC email": "", "ICE": "", "Work mail of": "",
+	} {
+		got := ""
+		for _, f := range []sheet.Field{sheet.Email, sheet.Phone} {
+			cells := map[sheet.Field]string{sheet.Email: "%s@example.org", sheet.Phone: "(212) 555-01%s"}[f]
+			text := "Name," + heading + ",City\nAna," + strings.Replace(cells, "%s", "01", 1) + ",Bronx\nBo," + strings.Replace(cells, "%s", "02", 1) + ",Bronx\n"
+			s, err := sheet.Open(strings.NewReader(text), sheet.Options{Fields: []sheet.Field{sheet.Name, sheet.Email, sheet.Phone, sheet.City}, Region: "US"})
+			if err != nil {
+				t.Errorf("%q: %v", heading, err)
+				continue
+			}
+			for _, c := range s.Kept() {
+				if c.Index == 1 {
+					got += " " + string(c.Field)
+					if !c.ByCells {
+						t.Errorf("%q is known without its cells", heading)
+					}
+				}
+			}
+		}
+		if got = strings.TrimPrefix(got, " "); got != want {
+			t.Errorf("%q over addresses and over numbers: got %q, want %q", heading, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package sheet
 
 import (
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -9,13 +10,16 @@ import (
 // vocabulary is every language's words, each with the meaning of the header
 // that consists of it.
 type vocabulary struct {
-	headers            map[string]meaning
-	state, and         map[string]bool
-	filler             phrases[bool]
-	mail, others       phrases[bool]
-	owners             phrases[bool] // whether it may be another than the person of the row
-	qualifiers         phrases[bool]
-	consent, noConsent []string
+	headers      map[string]meaning
+	state, and   map[string]bool
+	filler       phrases[bool]
+	mail, others phrases[bool]
+	owners       phrases[bool] // whether it may be another than the person of the row
+	qualifiers   phrases[bool]
+	consent      []sharingQuestion
+	sharingWords []*sharingWords
+	noConsent    []string
+	longest      int // bytes of the longest of headers
 }
 
 var words = sync.OnceValue(func() *vocabulary {
@@ -46,8 +50,11 @@ var words = sync.OnceValue(func() *vocabulary {
 		v.owners.add(false, l.selves)
 		v.owners.add(false, possessives(l.selves))
 		v.qualifiers.add(true, l.qualifiers)
+		w := l.sharing.sorted()
+		v.sharingWords = append(v.sharingWords, w)
 		for _, s := range l.consent {
-			v.consent = append(v.consent, letters(s))
+			phrase, whole := strings.CutPrefix(letters(s), "=")
+			v.consent = append(v.consent, sharingQuestion{phrase, whole, w})
 		}
 		for _, s := range l.noConsent {
 			v.noConsent = append(v.noConsent, letters(s))
@@ -59,6 +66,9 @@ var words = sync.OnceValue(func() *vocabulary {
 		if s := foldHeader(string(f)); v.headers[s].kind == unknown {
 			v.headers[s] = meaning{kind: aField, field: f}
 		}
+	}
+	for h := range v.headers {
+		v.longest = max(v.longest, len(h))
 	}
 	return v
 })
@@ -114,6 +124,9 @@ func numbered(headers []string) []string {
 
 // exact looks a folded header up as it is.
 func (v *vocabulary) exact(key string) meaning {
+	if len(key) > 2*v.longest {
+		return meaning{} // with a blank behind every character it would be one
+	}
 	m := v.headers[key]
 	if m.kind != unknown || key == "" {
 		return m
@@ -248,23 +261,130 @@ func (v *vocabulary) place(key string) meaning {
 	return meaning{}
 }
 
-// sharing recognises the questions whether data may be shared.
+// sharing recognises the questions whether data may be shared. A no that is asked
+// for does no harm, whatever it is about; a yes does.
 func (v *vocabulary) sharing(key string) meaning {
 	if startsWithAny(key, v.noConsent) {
 		return meaning{kind: noConsent}
 	}
-	if startsWithAny(key, v.consent) {
+	if v.asksToShare(key, mostLanguages) {
 		return meaning{kind: consent}
 	}
 	return meaning{}
 }
 
 func startsWithAny(key string, begins []string) bool {
-	for _, p := range begins {
-		rest, ok := strings.CutPrefix(key, strings.TrimPrefix(p, "="))
-		if ok && (rest == "" || p[0] != '=' && (rest[0] == ' ' || joined(p))) {
+	return slices.ContainsFunc(begins, func(p string) bool {
+		rest, ok := cutPhrase(key, strings.TrimPrefix(p, "="))
+		return ok && (rest == "" || p[0] != '=')
+	})
+}
+
+// cutPhrase takes a phrase that key begins with off, and the blank behind it.
+func cutPhrase(key, phrase string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(key, phrase)
+	if !ok || rest != "" && rest[0] != ' ' && strings.ContainsFunc(phrase, func(r rune) bool { return r != ' ' && !unspaced(r) }) {
+		return key, false
+	}
+	return strings.TrimPrefix(rest, " "), true
+}
+
+// cutAny takes the longest phrase of a list off, which has the longest first.
+func cutAny(key string, list []string) (rest string, ok bool) {
+	for _, s := range list {
+		if rest, ok = cutPhrase(key, s); ok {
+			return rest, true
+		}
+	}
+	return key, false
+}
+
+// mostLanguages is how often one heading may ask the same.
+const mostLanguages = 4
+
+// A sharingQuestion begins a question whether contact data may be shared with
+// partner organisations.
+type sharingQuestion struct {
+	phrase string
+	whole  bool // nothing but an answer may follow
+	words  *sharingWords
+}
+
+// asksToShare reports whether a folded heading asks that and nothing else: what
+// data, with which partners, yes or no. People agree to share rides and photographs,
+// and to be sent messages, and none of that is consent to give an address away.
+func (v *vocabulary) asksToShare(key string, languages int) bool {
+	if languages == 0 {
+		return false
+	}
+	for i := range v.consent {
+		q := &v.consent[i]
+		rest, ok := cutPhrase(key, q.phrase)
+		if !ok {
+			continue
+		}
+		if !q.whole {
+			if rest, ok = q.words.cutObject(rest); !ok {
+				continue
+			}
+		}
+		rest = q.words.cutAnswers(rest)
+		if rest == "" || v.asksToShare(rest, languages-1) {
 			return true
 		}
 	}
 	return false
+}
+
+// cutObject takes what is shared, and with whom, off, and reports whether what is
+// left does not go on with it: "with" somebody else, "my" other things.
+func (w *sharingWords) cutObject(key string) (rest string, ok bool) {
+	for ok = true; ok; {
+		key, ok = cutAny(key, w.what)
+	}
+	for {
+		rest, ok = key, true
+		with := false
+		for ok {
+			if rest, ok = cutAny(rest, w.with); ok {
+				with = true
+			}
+		}
+		if rest, ok = cutAny(rest, w.partners); !ok {
+			return key, !with
+		}
+		key = rest
+	}
+}
+
+// cutAnswers takes what says how the question is answered off.
+func (w *sharingWords) cutAnswers(key string) string {
+	for ok := true; ok; {
+		key, ok = cutAny(key, w.answers)
+	}
+	return key
+}
+
+// asksToShareOnly reports whether a heading with all that stands in its parentheses
+// asks whether data may be shared and nothing else.
+func (v *vocabulary) asksToShareOnly(main string, asides []string) bool {
+	main = headerKey(main)
+	if !v.asksToShare(main, mostLanguages) {
+		return false
+	}
+	// "Consent (email)" is to be written to, "OK to share (email)" is not.
+	whole := slices.ContainsFunc(v.consent, func(q sharingQuestion) bool { return q.whole && q.phrase == main })
+	for _, a := range asides {
+		key := headerKey(a)
+		if key != "" && !v.asksToShare(key, mostLanguages) && !slices.ContainsFunc(v.sharingWords, func(w *sharingWords) bool {
+			rest, ok := key, true
+			if !whole {
+				rest, ok = w.cutObject(key)
+			}
+			return ok && w.cutAnswers(rest) == ""
+		}) {
+			return false
+		}
+	}
+	return true
 }

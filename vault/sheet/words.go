@@ -50,10 +50,12 @@ type language struct {
 	qualifiers []string
 	// secondFamily are family names that follow the one in another column.
 	secondFamily []string
-	// consent and noConsent ask whether data may, or may not, be shared.
-	// They are matched at the beginning of a header; those that begin with =
-	// only as a whole, for people consent to many things.
+	// consent and noConsent ask whether data may, or may not, be shared. They are
+	// matched at the beginning of a header. Behind one of consent nothing may stand
+	// but the words of sharing, and behind one that begins with = only its answers,
+	// for people consent to many things.
 	consent, noConsent []string
+	sharing            sharingWords
 	// unneeded are columns for which there is no field.
 	unneeded []string
 	// refused are phrases of kinds that no list may hold, by refusedKind.slug. They
@@ -68,6 +70,29 @@ type language struct {
 	// yes and no are answers, totals and illegible markers of rows and cells,
 	// ditto stands for the cell above.
 	yes, no, totals, illegible, ditto []string
+}
+
+// sharingWords are what may stand behind a question whether data may be shared, in
+// this order. Without them only the question itself counts.
+type sharingWords struct {
+	what     []string // the person's contact data, and whose they are; no other things
+	with     []string // what leads to partners, and says nothing without them
+	partners []string // organisations; no people, no authorities, no press
+	answers  []string // yes and no, and how it is answered
+}
+
+// sorted returns the words as they are looked up, the longest first.
+func (w sharingWords) sorted() *sharingWords {
+	s := new(sharingWords)
+	for _, l := range []struct {
+		to   *[]string
+		from []string
+	}{{&s.what, w.what}, {&s.with, w.with}, {&s.partners, w.partners}, {&s.answers, w.answers}} {
+		for _, word := range l.from {
+			*l.to = insertLongest(*l.to, letters(word))
+		}
+	}
+	return s
 }
 
 var languages = []language{english, spanish, french, haitian, portuguese, italian, german, swedish, polish, russian,
@@ -164,15 +189,26 @@ var english = language{
 		"collected by", "entered by", "created by", "added by", "assigned to", "assigned", "owner", "buyer", "purchaser", "purchased by", "billing",
 		"organizer", "organiser", "host", "leader", "captain", "staff", "employers", "officer", "judge", "someone else", "other person", "another person",
 		"other contact", "alternate contact", "secondary contact", "backup contact", "roommate", "housemate", "witness", "interpreter", "dependent",
-		"dependant", "beneficiary", "petitioner", "household", "pet"},
+		"dependant", "beneficiary", "petitioner", "household", "pet", "ice", "ec", "trusted contact", "trusted person", "alt contact", "second contact", "2nd contact", "contact 2", "contact 3", "if you are detained",
+		"detained", "arrested", "jail", "hotline", "who should we call", "who can we call", "who to call", "who should we contact", "who can we contact"},
 	selves: []string{"participant", "attendee", "volunteer", "registrant", "respondent", "subscriber", "signup", "sign up"},
 	owners: []string{"student", "tenant", "resident", "passenger", "rider", "driver", "ticket holder", "ticketholder", "signer", "signatory", "lead", "supporter", "constituent", "activist", "caller", "customer", "client", "worker", "applicant", "donor", "registree", "registered person", "voter", "user", "person", "speaker", "player", "visitor", "delegate", "trainee", "learner", "candidate"},
 	qualifiers: []string{"home", "mobile", "cell", "work", "personal", "primary", "secondary", "main", "other", "alternate", "landline", "land line", "day", "daytime", "evening",
 		"business", "preferred", "formatted", "1st", "2nd", "first choice"},
-	consent: []string{"ok to share", "okay to share", "may we share", "can we share", "share with partners", "=consent", "=shareable", "=sharing", "consent to share",
+	consent: []string{"ok to share", "okay to share", "may we share", "can we share", "=share with partners", "=share with partner groups", "=share with partner organizations", "=share with partner organisations", "=share with allies", "=consent", "=shareable", "=sharing", "consent to share",
 		"consent to sharing", "permission to share", "i consent to share", "i agree to share", "is it ok to share", "is it okay to share", "agree to share",
 		"do you consent to share", "do you consent to sharing", "do you agree to share", "are you ok with us sharing", "may we pass on",
 		"i give permission to share", "do you give permission to share", "do you give us permission to share"},
+	sharing: sharingWords{
+		what: []string{"my", "your", "this", "these", "the", "of", "and", "or", "contact", "contacts", "contact info", "info", "information", "data", "personal data", "personal info", "personal information", "name", "names",
+			"email", "e mail", "email address", "e mail address", "address", "phone", "telephone", "phone number", "telephone number", "number", "cell", "cell phone", "cell number", "mobile", "details"},
+		with: []string{"with", "to", "among", "and", "or", "our", "the", "other", "our other", "any of our", "all", "all our", "some of our"},
+		partners: []string{"partners", "partner groups", "partner organizations", "partner organisations", "partner orgs", "partner coalition", "partnering organizations", "partnering groups", "allies", "allied groups",
+			"allied organizations", "allied organisations", "allied orgs", "groups", "organizations", "organisations", "orgs", "coalition", "coalition partners", "coalition groups", "coalition organizations", "coalition organisations",
+			"groups we work with", "organizations we work with", "organisations we work with", "community organizations", "community groups", "community partners", "trusted partners", "trusted organizations", "local groups",
+			"local organizations", "local partners", "partners in the coalition", "organizations in the coalition", "groups in the coalition", "organizations in our coalition", "groups in our coalition", "partners in our coalition"},
+		answers: []string{"yes", "no", "y", "n", "or", "required", "optional", "please", "check one", "circle one", "mark one", "choose one", "pick one"},
+	},
 	noConsent: []string{"do not share", "don t share", "dont share", "do not trade", "no sharing", "please do not share", "please dont share"},
 	unneeded: []string{"uuid", "id", "ids", "timestamp", "time stamp", "time", "country", "can2 user state", "can2 state abbreviated", "can2 county", "can2 user tags",
 		"can2 subscription status", "can2 sms status", "can2 subscription date", "can2 user country", "member rating", "optin time", "confirm time", "gmtoff",
@@ -243,11 +279,13 @@ var english = language{
 		"asylum", "asylum seeker", "asylum seekers", "asylum case", "asylum applicant", "asylee", "overstay", "overstayed", "overstays", "deportation",
 		"deported", "deportable", "detained by ice", "arrested by ice", "ice hold", "ice detainer", "ice custody", "ice detention", "ice check in",
 		"ice checkin", "immigration court", "immigration hold", "immigration status", "immigration case", "immigration hearing", "immigration detention",
-		"permanent resident", "work permit", "work authorization", "u visa", "t visa", "student visa", "tourist visa", "work visa", "visa expired",
+		"permanent resident", "work permit", "work authorization", "u visa pending", "t visa pending", "u visa holder", "t visa holder", "u visa applicant", "t visa applicant", "student visa", "tourist visa", "work visa", "visa expired",
 		"expired visa", "visa overstay", "no visa", "court date", "court hearing", "next court", "court case", "removal order", "order of removal",
 		"removal proceedings", "final order of removal", "voluntary departure", "notice to appear", "credible fear", "humanitarian parole",
 		"withholding of removal", "stay of removal", "out of status", "us citizen", "u s citizen", "noncitizen", "non citizen", "not a citizen",
-		"illegal immigrant", "h1b", "h2a", "h2b"},
+		"illegal immigrant", "h1b", "h2a", "h2b",
+		"undoc", "undocu", "no status", "without status", "no legal status", "detained", "in detention", "lpr", "i 589", "i589", "i 485", "i485", "i 765", "i765", "i 918", "i918", "vawa", "sijs",
+		"ankle monitor", "ankle bracelet"},
 	yes: []string{"yes", "y", "x", "true", "1", "ok", "okay", "agree", "i agree", "agreed", "yes please", "yep", "yeah", "sure", "checked", "i consent", "i do",
 		"yes i agree", "yes i consent", "opt in", "opted in"},
 	no: []string{"no", "n", "false", "0", "no thanks", "no thank you", "nope", "do not share", "no please", "i do not agree", "i do not consent", "i dont agree",
@@ -326,7 +364,8 @@ var spanish = language{
 		"encargado", "encargada", "responsable", "medico", "maestro", "maestra", "profesor", "profesora", "acompanante", "padrino", "madrina", "patrocinador",
 		"promotor", "promotora", "reclutador", "asistente social", "casero", "comprador", "compradora", "anfitrion", "lider", "coordinador", "coordinadora",
 		"otra persona", "otro contacto", "contacto alterno", "segundo contacto", "testigo", "interprete", "dependiente", "beneficiario", "peticionario",
-		"companero", "companera", "mascota", "juez", "oficial"},
+		"companero", "companera", "mascota", "juez", "oficial", "persona de confianza", "contacto de confianza", "contacto 2", "contacto 3", "2do contacto", "contacto alternativo", "a quien debemos llamar",
+		"a quien llamamos", "a quien podemos llamar", "a quien llamar", "detienen", "detenido", "detenida", "carcel", "linea directa"},
 	selves: []string{"participante", "asistente", "voluntario", "voluntaria", "voluntario a"},
 	owners: []string{"estudiante", "alumno", "alumna", "inquilino", "inquilina", "afiliado", "afiliada", "afiliado a", "socio", "socia", "socio a", "miembro", "firmante", "pasajero", "pasajera", "pasajero a", "vecino", "vecina", "vecino a", "persona", "usuario", "usuaria", "titular", "donante", "solicitante", "trabajador", "trabajadora", "companero", "companera", "companero a"},
 	qualifiers: []string{"no de", "num de", "numero de", "nro de", "n de", "no", "num", "numero", "nro", "casa", "de casa", "trabajo", "de trabajo", "del trabajo", "movil", "celular", "fijo", "principal", "personal", "alternativo", "secundario", "oficina",
@@ -336,7 +375,17 @@ var spanish = language{
 		"acepta compartir", "acepto compartir", "aceptas compartir", "autorizo compartir", "autoriza compartir", "autorizo a compartir",
 		"nos autoriza a compartir", "nos autoriza compartir", "nos da permiso para compartir", "da permiso para compartir", "doy permiso para compartir",
 		"esta de acuerdo en compartir", "esta de acuerdo con compartir", "esta de acuerdo con que compartamos", "esta de acuerdo en que compartamos",
-		"compartir con", "le parece bien que compartamos"},
+		"=compartir con organizaciones", "=compartir con grupos", "=compartir con aliados", "=compartir con organizaciones aliadas", "=compartir con grupos aliados", "=compartir con otras organizaciones", "=compartir con otros grupos",
+		"le parece bien que compartamos", "podemos nosotros compartir", "da su permiso para compartir", "doy mi permiso para compartir", "doy mi consentimiento para compartir", "da su consentimiento para compartir"},
+	sharing: sharingWords{
+		what: []string{"mi", "mis", "tu", "tus", "su", "sus", "este", "esta", "estos", "estas", "el", "la", "los", "las", "de", "y", "e", "o", "contacto", "contactos", "datos", "datos personales", "datos de contacto", "informacion", "informacion personal",
+			"informacion de contacto", "info", "nombre", "nombres", "correo", "correo electronico", "email", "e mail", "telefono", "celular", "numero", "numero de telefono", "detalles"},
+		with: []string{"con", "a", "entre", "y", "e", "o", "u", "nuestras", "nuestros", "nuestra", "las", "los", "la", "otras", "otros", "nuestras otras", "nuestros otros", "todas", "todos"},
+		partners: []string{"organizaciones", "organizaciones aliadas", "organizaciones asociadas", "organizaciones socias", "organizaciones hermanas", "organizaciones afines", "organizaciones colaboradoras", "organizaciones comunitarias",
+			"organizaciones de confianza", "organizaciones de la coalicion", "grupos", "grupos aliados", "grupos asociados", "grupos socios", "grupos hermanos", "grupos afines", "grupos comunitarios", "grupos de la coalicion", "aliados", "aliadas",
+			"aliadas y aliados", "organizaciones y grupos aliados", "socios", "coalicion", "colectivos", "colectivos aliados", "agrupaciones", "agrupaciones aliadas", "asociaciones", "asociaciones aliadas"},
+		answers: []string{"si", "no", "s", "n", "o", "requerido", "obligatorio", "opcional", "por favor", "marque uno", "marque una", "elija uno", "elija una"},
+	},
 	noConsent: []string{"no compartir", "no compartan", "no quiero compartir", "no comparta", "no deseo compartir", "por favor no compartir"},
 	unneeded: []string{"marca temporal", "marca de tiempo", "pais", "fecha", "fecha y hora", "hora", "num", "condado", "folio", "fila", "orden", "nro", "renglon",
 		"consecutivo", "etiquetas", "etiqueta", "codigo", "genero", "sexo", "segundo nombre", "apodo", "sobrenombre",
@@ -375,7 +424,9 @@ var spanish = language{
 		"detenida por la migra", "residente permanente", "residencia permanente", "tarjeta verde", "permiso de trabajo", "permiso laboral", "visa vencida",
 		"visa expirada", "visa u", "visa t", "visa de turista", "visa de estudiante", "visa de trabajo", "sin visa", "fecha de corte", "cita de corte",
 		"cita en corte", "corte de inmigracion", "corte migratoria", "cita de inmigracion", "cita con inmigracion", "cita con ice", "caso de inmigracion",
-		"estatus migratorio", "estado migratorio", "situacion migratoria", "salida voluntaria", "ilegal", "ilegales"},
+		"estatus migratorio", "estado migratorio", "situacion migratoria", "salida voluntaria", "ilegal", "ilegales",
+		"s papeles", "s documentos", "no tengo documentos", "no tiene documentos", "no tienen documentos", "detenido", "detenida", "detenidos", "detenidas", "detenido a",
+		"cita migra", "cita con migra", "cita con la migra", "cita de migra", "grillete", "grillete electronico"},
 	yes: []string{"si", "s", "verdadero", "acepto", "de acuerdo", "si acepto", "claro", "si por favor", "si estoy de acuerdo", "estoy de acuerdo", "si claro",
 		"si autorizo", "autorizo", "por supuesto", "desde luego"},
 	no:        []string{"no", "falso", "no acepto", "no gracias", "no compartir", "no autorizo", "no estoy de acuerdo", "no quiero", "no deseo", "en desacuerdo", "mejor no"},

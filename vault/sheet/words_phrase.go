@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // phrases are looked for in folded text as whole words, and in scripts that are
@@ -12,14 +13,16 @@ import (
 // they are the text.
 type phrases[T any] struct {
 	of      map[string]T
-	begins  map[string]int // the first word of phrases, to the words of the longest
-	longest int            // words of the longest of all
-	joined  []string
+	begins  map[string]int    // the first word of phrases, to the words of the longest
+	longest int               // words of the longest of all
+	joined  map[rune][]string // by the first character, the longest first
+	ending  map[rune][]string // the same by the last
 }
 
 func (p *phrases[T]) add(what T, list []string) {
 	if p.of == nil {
 		p.of, p.begins = make(map[string]T), make(map[string]int)
+		p.joined, p.ending = make(map[rune][]string), make(map[rune][]string)
 	}
 	for _, s := range list {
 		s = letters(s)
@@ -32,56 +35,82 @@ func (p *phrases[T]) add(what T, list []string) {
 		p.begins[first] = max(p.begins[first], n)
 		p.longest = max(p.longest, n)
 		if joined(s) {
-			p.joined = append(p.joined, s)
+			r, _ := utf8.DecodeRuneInString(s)
+			p.joined[r] = insertLongest(p.joined[r], s)
+			r, _ = utf8.DecodeLastRuneInString(s)
+			p.ending[r] = insertLongest(p.ending[r], s)
 		}
 	}
-	// The longest first, since it says most.
-	slices.SortStableFunc(p.joined, func(a, b string) int { return len(b) - len(a) })
 }
 
-// find calls use with what phrases of key stand for, the longest first, until
-// it returns true, and reports whether it did.
+// insertLongest keeps a list in the order of length, the longest first, since it
+// says most.
+func insertLongest(list []string, s string) []string {
+	i := 0
+	for i < len(list) && len(list[i]) >= len(s) {
+		i++
+	}
+	return slices.Insert(list, i, s)
+}
+
+// find calls use with what phrases of key stand for, once for each, the longest
+// first, until it returns true, and reports whether it did.
 func (p *phrases[T]) find(key string, use func(T) bool) bool {
 	if what, ok := p.of["="+key]; ok && use(what) {
 		return true
 	}
-	for n := p.mostWords(key); n > 0; n-- {
-		for rest := key; rest != ""; _, rest, _ = strings.Cut(rest, " ") {
-			first, _, _ := strings.Cut(rest, " ")
-			if p.begins[first] < n {
-				continue
-			}
-			end, k := 0, 0
-			for end = range heads(rest, n) {
-				k++
-			}
-			if k < n {
-				break
-			}
-			if what, ok := p.of[rest[:end]]; ok && use(what) {
-				return true
+	// Keys have few phrases in them, and each is looked for once, for a key may be
+	// as long as a header may be and hold one of them a hundred times.
+	var buf [8]match
+	found := buf[:0]
+	for rest := key; rest != ""; _, rest, _ = strings.Cut(rest, " ") {
+		first, _, _ := strings.Cut(rest, " ")
+		words := 0
+		for end := range heads(rest, p.begins[first]) {
+			words++
+			if _, ok := p.of[rest[:end]]; ok {
+				found = addMatch(found, match{words, rest[:end]})
 			}
 		}
 	}
-	if !strings.ContainsFunc(key, unspaced) {
+	if p.useAll(found, use) {
+		return true
+	}
+	if len(p.joined) == 0 || !strings.ContainsFunc(key, unspaced) {
 		return false
 	}
-	for _, s := range p.joined {
-		if strings.Contains(key, s) && use(p.of[s]) {
+	found = buf[:0]
+	for i, r := range key {
+		for _, s := range p.joined[r] {
+			if strings.HasPrefix(key[i:], s) {
+				found = addMatch(found, match{len(s), s})
+			}
+		}
+	}
+	return p.useAll(found, use)
+}
+
+// A match is a phrase that was found, and how much it says.
+type match struct {
+	length int
+	phrase string
+}
+
+func addMatch(found []match, m match) []match {
+	if slices.Contains(found, m) {
+		return found
+	}
+	return append(found, m)
+}
+
+func (p *phrases[T]) useAll(found []match, use func(T) bool) bool {
+	slices.SortStableFunc(found, func(a, b match) int { return b.length - a.length })
+	for _, m := range found {
+		if use(p.of[m.phrase]) {
 			return true
 		}
 	}
 	return false
-}
-
-// mostWords returns how many words a phrase in key may have, 0 if no word of key
-// begins one.
-func (p *phrases[T]) mostWords(key string) int {
-	most := 0
-	for w := range strings.SplitSeq(key, " ") {
-		most = max(most, p.begins[w])
-	}
-	return most
 }
 
 // in reports whether any phrase is in key.
@@ -97,7 +126,8 @@ func (p *phrases[T]) leads(key string) int {
 		}
 	}
 	if longest == 0 {
-		for _, s := range p.joined {
+		r, _ := utf8.DecodeRuneInString(key)
+		for _, s := range p.joined[r] {
 			if strings.HasPrefix(key, s) {
 				return len(s)
 			}
@@ -118,7 +148,8 @@ func (p *phrases[T]) trails(key string) int {
 		}
 	}
 	if longest == 0 {
-		for _, s := range p.joined {
+		r, _ := utf8.DecodeLastRuneInString(key)
+		for _, s := range p.ending[r] {
 			if strings.HasSuffix(key, s) {
 				return len(s)
 			}

@@ -31,7 +31,13 @@ var polish = language{
 	others: []string{"nagly wypadek", "naglych wypadkach", "awaryjny", "alarmowy", "rodzic", "rodzica", "rodzice", "opiekun", "opiekuna", "matka", "matki", "ojciec",
 		"ojca", "maz", "malzonek", "malzonka", "dziecko", "dziecka", "syn", "corka", "brat", "siostra", "przyjaciel", "znajomy", "polecony przez", "polecenie",
 		"zaproszony przez", "kto zaprosil", "prawnik", "adwokat", "pelnomocnik", "przedstawiciel", "pracodawca", "pracodawcy", "szef", "lekarz"},
-	consent:   []string{"czy mozemy udostepnic", "wyrazam zgode na udostepnienie", "zgoda na udostepnienie", "=zgoda"},
+	consent: []string{"czy mozemy udostepnic", "wyrazam zgode na udostepnienie", "zgoda na udostepnienie", "=zgoda"},
+	sharing: sharingWords{
+		what:     []string{"moje", "moich", "twoje", "twoich", "panstwa", "dane", "danych", "dane kontaktowe", "danych kontaktowych", "dane osobowe", "danych osobowych"},
+		with:     []string{"naszym", "innym", "i"},
+		partners: []string{"partnerom", "organizacjom", "organizacjom partnerskim", "grupom", "grupom partnerskim"},
+		answers:  []string{"tak", "nie"},
+	},
 	noConsent: []string{"nie udostepniac"},
 	unneeded:  []string{"sygnatura czasowa", "data", "godzina", "kraj", "lp", "l p", "nr", "plec", "drugie imie", "nazwisko panienskie", "tytul"},
 	refused: map[string][]string{
@@ -56,7 +62,7 @@ var polish = language{
 	no:        []string{"nie", "nie dziekuje", "nie zgadzam sie", "falsz"},
 	totals:    []string{"razem", "suma", "ogolem", "lacznie"},
 	illegible: []string{"nieczytelne", "nieczytelny", "nieczytelnie"},
-	ditto:     []string{"jw", "j w", "jak wyzej"},
+	ditto:     []string{"jak wyzej"},
 }
 
 var russian = language{
@@ -96,7 +102,13 @@ var russian = language{
 		"отец", "отца", "муж", "мужа", "жена", "жены", "супруг", "супруга", "супруги", "ребенок", "ребенка", "дети", "сын", "дочь", "брат", "сестра", "друг",
 		"друга", "родственник", "родственника", "кто пригласил", "пригласил", "пригласившии", "рекомендовал", "адвокат", "адвоката", "юрист", "юриста",
 		"представитель", "представителя", "работодатель", "работодателя", "начальник", "врач"},
-	consent:   []string{"можно ли передать", "можем ли мы передать", "согласен на передачу", "согласие на передачу", "=согласие"},
+	consent: []string{"можно ли передать", "можем ли мы передать", "согласен на передачу", "согласие на передачу", "=согласие"},
+	sharing: sharingWords{
+		what:     []string{"мои", "моих", "ваши", "ваших", "данные", "данных", "контакты", "контактов", "контактные данные", "контактных данных", "персональные данные", "персональных данных"},
+		with:     []string{"нашим", "другим", "и"},
+		partners: []string{"партнерам", "организациям", "партнерским организациям", "дружественным организациям", "группам"},
+		answers:  []string{"да", "нет"},
+	},
 	noConsent: []string{"не передавать"},
 	unneeded:  []string{"отметка времени", "дата", "время", "дата и время", "страна", "no", "no п п", "п п", "номер по порядку", "пол", "отчество", "статус", "теги"},
 	refused: map[string][]string{

@@ -1,6 +1,7 @@
 package sheet
 
 import (
+	"regexp"
 	"strings"
 	"sync"
 	"unicode"
@@ -12,13 +13,22 @@ var statusPhrases = sync.OnceValue(func() *phrases[bool] {
 	for i := range languages {
 		p.add(true, languages[i].status)
 	}
+	p.add(false, initialVisa)
 	return p
 })
 
-// tellsStatus reports whether a cell, folded by foldWords, has words in it that
-// tell somebody's immigration status, a deportation or a court case: what people
-// scribble behind a name. It is for names; an organisation may be called so.
-func tellsStatus(folded string) bool { return statusPhrases().in(letters(folded)) }
+// tellsStatus reports whether a cell has words in it that tell somebody's
+// immigration status, a deportation or a court case: what people scribble behind a
+// name. It is for names; an organisation may be called so.
+func tellsStatus(cell string) bool {
+	return statusPhrases().find(letters(foldWords(cell)), func(sure bool) bool { return sure || !surnameVisa.MatchString(cell) })
+}
+
+// initialVisa are status phrases that may be an initial and a surname.
+var initialVisa = []string{"u visa", "t visa"}
+
+// surnameVisa matches them where they are: "T. Visa Rivera".
+var surnameVisa = regexp.MustCompile(`\b[UTut]\P{L}*(?i:visa)\P{L}+\p{Lu}`)
 
 const (
 	statusLetters = 4 // of a word are looked at
@@ -70,8 +80,12 @@ var statusFilters = sync.OnceValue(func() *statusFilter {
 	for r := range rune(len(f.latin)) {
 		f.latin[r] = statusLetter(0x1e00 + r)
 	}
+	lists := [][]string{initialVisa}
 	for i := range languages {
-		for _, s := range languages[i].status {
+		lists = append(lists, languages[i].status)
+	}
+	for _, list := range lists {
+		for _, s := range list {
 			s = letters(s)
 			if joined(s) {
 				r, _ := utf8.DecodeRuneInString(s)
