@@ -189,7 +189,7 @@ var filledIn = regexp.MustCompile(`\{\{[^{}]*\}\}`)
 var plurals = strings.NewReplacer("(s)", "", "(S)", "", "(es)", "", "(ES)", "")
 
 // dashes part a heading from what is said about it.
-var dashes = strings.NewReplacer(" - ", "\x00", " – ", "\x00", " — ", "\x00", ": ", "\x00", "：", "\x00")
+var dashes = strings.NewReplacer(", ", "\x00", " - ", "\x00", " – ", "\x00", " — ", "\x00", ": ", "\x00", "：", "\x00")
 
 // unnumbered takes the number of a form's question off: "2) Email", "Q3. Phone".
 func unnumbered(header string) string {

@@ -237,7 +237,7 @@ var tagalog = language{
 	},
 	nameOrGiven: []string{"pangalan"},
 	qualifiers:  []string{"sa bahay", "sa trabaho"},
-	filler:      []string{"iyong", "inyong", "ano ang", "ano ang iyong"},
+	filler:      []string{"mo", "iyong", "inyong", "ano ang", "ano ang iyong"},
 	others:      []string{"magulang", "asawa", "kaibigan", "abogado"},
 	unneeded:    []string{"petsa", "kasarian", "bansa"},
 	refused: map[string][]string{

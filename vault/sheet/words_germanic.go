@@ -9,7 +9,7 @@ var german = language{
 		FamilyName: {"nachname", "nachnamen", "familienname", "zuname"},
 		Email: {"e mail adresse", "emailadresse", "email adresse", "mailadresse", "mail adresse", "e mail adressen", "e mail kontakt", "e mail privat",
 			"e mail adresse #", "e mail # adresse", "private e mail adresse", "e mail geschaftlich"},
-		Phone: {"telefon", "telefonnummer", "telefonnummern", "telefon nr", "tel nr", "telefonnr", "telnr", "mobil", "mobilnummer", "mobiltelefon", "mobiltelefon #",
+		Phone: {"unter welcher nummer erreichen wir dich", "unter welcher nummer erreichen wir sie", "telefon", "telefonnummer", "telefonnummern", "telefon nr", "tel nr", "telefonnr", "telnr", "mobil", "mobilnummer", "mobiltelefon", "mobiltelefon #",
 			"mobiltelefonnummer", "mobilfunknummer", "mobilnr", "mobil nr", "handy", "handynummer", "handynr", "handy nr", "rufnummer", "telefon mobil",
 			"telefon handy", "telefon privat", "telefon privat #", "telefon geschaftlich", "telefon geschaftlich #", "haupttelefon", "weiteres telefon",
 			"autotelefon", "festnetz", "festnetznummer", "telefon festnetz", "whatsapp nummer", "signal nummer", "telefon oder handy"},

@@ -95,7 +95,7 @@ var haitian = language{
 		GivenName:  {"premye non", "prenon", "prenon"},
 		FamilyName: {"denye non", "siyati", "siyati"},
 		Email:      {"imel", "adres imel", "adres imel ou", "imel ou", "adres elektwonik", "kourye elektwonik", "adres email"},
-		Phone:      {"nimewo telefon", "nimewo telefon ou", "telefon", "nimewo selile", "selile", "nimewo whatsapp", "nimewo tel", "telefon selile", "telefon ou"},
+		Phone:      {"ki nimewo telefon nou ka rele w", "nimewo nou ka rele w", "nimewo telefon", "nimewo telefon ou", "telefon", "nimewo selile", "selile", "nimewo whatsapp", "nimewo tel", "telefon selile", "telefon ou"},
 		PostalCode: {"kod postal", "zip kod", "kod zip"},
 		City:       {"vil", "vil ou", "nan ki vil ou rete", "ki vil ou rete"},
 		Language: {"ki lang ou pale", "lang yo prefere", "lang ou pale", "lang ou prefere", "lang ou pi pito", "ki lang ou prefere", "lang pale", "lang prefere",
