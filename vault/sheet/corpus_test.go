@@ -135,9 +135,7 @@ func compareColumns(t *testing.T, s *sheet.Sheet, w *wanted) {
 	}
 	expected := map[string][]string{}
 	for _, c := range w.Columns {
-		for _, f := range c.Fields {
-			expected[c.Header] = append(expected[c.Header], f)
-		}
+		expected[c.Header] = append(expected[c.Header], c.Fields...)
 		if c.Drop != "" && !(c.Header == "" && slices.Contains(expected[""], c.Drop)) {
 			expected[c.Header] = append(expected[c.Header], c.Drop)
 		}
