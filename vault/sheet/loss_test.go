@@ -15,6 +15,8 @@ func TestNobodyIsLost(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
 		{"a mark that another one closes", "Name,City,Email\nAl,Brooklyn,al@x.org\nBo,\",bo@x.org\nCy,\",cy@x.org\nDi,Queens,di@x.org\n",
 			"2 name=\"Al\" email=\"al@x.org\"\n3 refused: broken-quotes\n4 refused: broken-quotes\n5 name=\"Di\" email=\"di@x.org\""},
+		{"below a header of two rows", "Who,,Reach,\nFirst name,Last name,City,Email\nAl,A,Queens,al@x.org\nBo,B,\",bo@x.org\nCy,C,\",cy@x.org\n",
+			"3 name=\"Al A\" email=\"al@x.org\"\n4 refused: broken-quotes\n5 refused: broken-quotes"},
 		{"of tabs", "Name\tCity\tEmail\nBo\t\"\tbo@x.org\nCy\t\"\tcy@x.org\nDi\tQueens\tdi@x.org\n",
 			"2 refused: broken-quotes\n3 refused: broken-quotes\n4 name=\"Di\" email=\"di@x.org\""},
 		{"over three people", "Name,Email\n\"Al,al@x.org\nBo,bo@x.org\nCy\",cy@x.org\n",

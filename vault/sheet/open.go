@@ -104,12 +104,7 @@ func (s *Sheet) openText(t *text, o *Options) error {
 	}
 	rest := io.MultiReader(bytes.NewReader(head[f.body:]), t)
 	recs := newRecords(newSource(rest, f.below, f.delim, t), rune(f.delim))
-	recs.width = len(f.header)
-	for i, m := range meaningsOf(f.header, o) {
-		if m.is(Email, Phone) {
-			recs.reach = append(recs.reach, i)
-		}
-	}
+	recs.expect(meaningsOf(f.header, o))
 	s.recs, s.above = recs, f.above
 	return s.begin(f.header, f.line, o)
 }
@@ -123,7 +118,11 @@ func (s *Sheet) begin(header []string, line int, o *Options) (err error) {
 	if len(header) > MaxColumns {
 		return tooManyColumns(line)
 	}
-	s.plan, err = newPlan(header, meaningsOf(header, o), line, o, func() ([]record, error) { return s.sample(len(header)) })
+	meanings := meaningsOf(header, o)
+	if recs, ok := s.recs.(*records); ok {
+		recs.expect(meanings)
+	}
+	s.plan, err = newPlan(header, meanings, line, o, func() ([]record, error) { return s.sample(len(header)) })
 	return err
 }
 

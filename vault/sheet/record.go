@@ -111,6 +111,16 @@ func (r *records) next(width int) (cells []string, line int, fault Reason, err e
 	return nil, line, BrokenQuotes, nil
 }
 
+// expect says what the columns are, by which swallows tells people.
+func (r *records) expect(meanings []meaning) {
+	r.width, r.reach = len(meanings), nil
+	for i, m := range meanings {
+		if m.is(Email, Phone) {
+			r.reach = append(r.reach, i)
+		}
+	}
+}
+
 // swallows reports whether the marks of a record that pair up take in the people
 // of the lines below: two of its lines would be records of their own, with as many
 // cells as the header and something to reach a person by in its place.
