@@ -145,3 +145,25 @@ func BenchmarkWorkbook(b *testing.B) {
 	b.ResetTimer()
 	readAll(b, file)
 }
+
+// BenchmarkMillionPhones cleans a million phone numbers an operation, in the form
+// in which programs write them and in that of people.
+func BenchmarkMillionPhones(b *testing.B) {
+	area := strings.Fields("212 347 646 718 917 929 201 551 973 914")
+	for name, form := range map[string]string{"e164": "+1%s%03d%04d", "digits": "%s%03d%04d", "people": "(%s) %03d-%04d"} {
+		numbers := make([]string, 10_000)
+		for i := range numbers {
+			numbers[i] = fmt.Sprintf(form, area[i%10], 200+i/10%800, i)
+		}
+		b.Run(name, func(b *testing.B) {
+			c := sheet.NewCleaner("US")
+			for b.Loop() {
+				for i := range 1_000_000 {
+					if v, _ := c.Clean(sheet.Phone, numbers[i%len(numbers)]); v == "" {
+						b.Fatalf("%d: not a number", i)
+					}
+				}
+			}
+		})
+	}
+}

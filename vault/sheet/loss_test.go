@@ -118,3 +118,39 @@ func TestOtherSheets(t *testing.T) {
 		t.Errorf("got %q, %q", name, others)
 	}
 }
+
+// TestOtherFilesAreNamed: what is no sheet gets a sentence that says what it is and
+// what to do.
+func TestOtherFilesAreNamed(t *testing.T) {
+	wide := func(s string) string {
+		var b strings.Builder
+		for i := range len(s) {
+			b.WriteByte(s[i])
+			b.WriteByte(0)
+		}
+		return b.String()
+	}
+	const compound = "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+	for _, tt := range []struct{ file, what, do string }{
+		{"%PDF-1.7\n1 0 obj", "a PDF", "export the sheet"},
+		{"\xff\xd8\xff\xe0\x00\x10JFIF", "a photo", "type the sheet"},
+		{"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1", "a photo", "type the sheet"},
+		{"\x89PNG\r\n\x1a\n", "a picture", "type the sheet"},
+		{compound + strings.Repeat("\x00", 600) + wide("EncryptedPackage"), "a workbook with a password", "save it without one"},
+		{compound + strings.Repeat("\x00", 600) + wide("Workbook"), "an old Excel workbook", "save the sheet"},
+		{"<html xmlns:x=\"urn:schemas-microsoft-com:office:excel\"><table>", "a web page", "open it in the spreadsheet program"},
+		{string(zipOf("march.csv")), "a zip file with sheets in it", "unpack it"},
+		{string(zipOf("content.xml")), "an OpenDocument file", "save the sheet"},
+		{string(zipOf("word/document.xml")), "a text document", "copy its table"},
+		{string(zipOf("photo.jpg")), "a zip file", "unpack it"},
+		{"\x1f\x8b\x08\x00", "a compressed file", "unpack it"},
+		{"{\\rtf1\\ansi", "a text document", "copy its table"},
+		{"-----BEGIN PGP MESSAGE-----\n", "an encrypted or signed file", "decrypt it"},
+		{"{\"people\":[]}", "JSON", "export the sheet"},
+	} {
+		_, err := sheet.Open(strings.NewReader(tt.file), usual)
+		if err == nil || !strings.Contains(err.Error(), tt.what) || !strings.Contains(err.Error(), tt.do) {
+			t.Errorf("%.20q: got %v, want that it is %s and to %s", tt.file, err, tt.what, tt.do)
+		}
+	}
+}
