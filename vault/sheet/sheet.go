@@ -432,7 +432,9 @@ func isError(cell string) bool {
 // isHeadings reports whether a record is a header in other words, as in sheets
 // for people of two languages.
 func (s *Sheet) isHeadings(cells []string) bool {
-	same := 0
+	// Looking a word up costs microseconds, and most rows that reach nobody have one
+	// cell, or one that is no heading.
+	written := 0
 	for i := range s.plan.columns {
 		c := &s.plan.columns[i]
 		if c.index >= len(cells) || blank(cells[c.index]) {
@@ -440,6 +442,17 @@ func (s *Sheet) isHeadings(cells []string) bool {
 		}
 		if len(cells[c.index]) > maxRepeated || countDigits(cells[c.index]) > 1 {
 			return false
+		}
+		written++
+	}
+	if written < 2 && len(s.plan.columns) > 1 {
+		return false
+	}
+	same := 0
+	for i := range s.plan.columns {
+		c := &s.plan.columns[i]
+		if c.index >= len(cells) || blank(cells[c.index]) {
+			continue
 		}
 		m := recognise(cells[c.index])
 		if m.kind == unknown {
