@@ -187,8 +187,8 @@ func TestNewListAfterChange(t *testing.T) {
 				switch {
 				case err == nil:
 					lists <- l.ID
-				case vault.KindOf(err) == vault.Conflict, vault.KindOf(err) == vault.CannotOpen:
-					// Its keys are not those of now any more.
+				case vault.KindOf(err) == vault.Conflict, vault.KindOf(err) == vault.CannotOpen, vault.KindOf(err) == vault.Unauthenticated:
+					// Its keys are not those of now any more, or its session has ended.
 				default:
 					t.Errorf("got %v", err)
 					return
