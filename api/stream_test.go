@@ -273,7 +273,7 @@ func TestImportRefusalWaitsToBeRead(t *testing.T) {
 func TestImportStalls(t *testing.T) {
 	h := founded(t, option{})
 	list, _ := h.list(t)
-	h.server.LimitImports(1<<30, 300*time.Millisecond)
+	h.server.LimitImports(1<<30, 900*time.Millisecond)
 	body, contentType := form("options", "{}", "file", crowd(20))
 	send := func(pauses int, end bool) *http.Response {
 		t.Helper()
