@@ -57,6 +57,14 @@ func foldWords(s string) string {
 	var b strings.Builder
 	gap := false
 	for _, r := range s {
+		// Cherokee folds to its capitals (CaseFolding.txt); x/text makes each case of
+		// it the other.
+		switch {
+		case r >= 0xab70 && r <= 0xabbf:
+			r += 0x13a0 - 0xab70
+		case r >= 0x13f8 && r <= 0x13fd:
+			r -= 8
+		}
 		switch {
 		case ignorable(r) || r == '\'' || r == '’' || r == '‘' || r == 'ʼ':
 		case wordRune(r):
