@@ -154,3 +154,14 @@ func TestOtherFilesAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestLookingAheadIsBounded: a heading that cells have to confirm does not make the
+// reader hold a hundred long rows.
+func TestLookingAheadIsBounded(t *testing.T) {
+	row := strings.Repeat("ab,", 120_000) + "\n"
+	peak := watchHeap(t)
+	_, _ = account(t, strings.NewReader("Name,Contact\n"+strings.Repeat("x@example.org,"+row, 1)+strings.Repeat(row, 60)), usual)
+	if got := peak(); got > 100<<20 {
+		t.Errorf("%d MB of heap", got>>20)
+	}
+}

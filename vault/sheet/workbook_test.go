@@ -284,3 +284,23 @@ func twoSheets(t *testing.T) []byte {
 		f.SetSheetRow("Sunday", "A2", &[]any{"Di", "di@example.org"})
 	})
 }
+
+// TestFormulasWithoutValue: programs write formulas without computing them. Such a
+// cell is named, and a row of nothing else is counted.
+func TestFormulasWithoutValue(t *testing.T) {
+	const rows = `<row r="1"><c t="str"><v>Name</v></c><c t="str"><v>Email</v></c></row>` +
+		`<row r="2"><c><f>B2</f></c><c t="str"><v>ana@example.org</v></c></row>` +
+		`<row r="3"><c><f>B3</f><v></v></c><c><f>C3</f></c></row>`
+	file := sheettest.Repack(t, sheettest.Workbook(t, people), sheettest.With(sheettest.Sheet, strings.NewReader("<worksheet><sheetData>"+rows+"</sheetData></worksheet>")))
+	s, err := sheet.Open(bytes.NewReader(file), usual)
+	var got []string
+	for row := (sheet.Row{}); err == nil; {
+		if err = s.Next(&row); err == nil {
+			got = append(got, rowText(usual.Fields, &row))
+		}
+	}
+	want := "2 email=\"ana@example.org\" -name:error-cell\n3 -email:error-cell -name:error-cell refused: no-way-to-reach"
+	if strings.Join(got, "\n") != want || err != io.EOF {
+		t.Errorf("got %s, %v, want %s", strings.Join(got, "\n"), err, want)
+	}
+}
