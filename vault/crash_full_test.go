@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -244,10 +245,10 @@ func TestSlotFlushFails(t *testing.T) {
 	ctx := t.Context()
 	lapsing := listFor(t, st.s, "Lapsing", time.Hour)
 	locks := append(locksOf(st.House, st.list), locksOf(st.House, lapsing)...)
-	failed := 0
+	var failed atomic.Int64
 	st.Disk.Set(func(op faultfs.Op) error {
 		if op.File == slots.Name && op.Kind == faultfs.Sync {
-			failed++
+			failed.Add(1)
 			return faultfs.ErrIO
 		}
 		return nil
@@ -261,8 +262,8 @@ func TestSlotFlushFails(t *testing.T) {
 			t.Error("all is done without a flush")
 		}
 		e := acts(t, st.House, 0)
-		if count(e, audit.ListDestroy) != 0 || failed == 0 {
-			t.Fatalf("certified after %d flushes that failed", failed)
+		if count(e, audit.ListDestroy) != 0 || failed.Load() == 0 {
+			t.Fatalf("certified after %d flushes that failed", failed.Load())
 		}
 	}
 	for _, id := range []vault.ListID{st.list, lapsing} {

@@ -136,7 +136,6 @@ func TestChangePassphraseOvertaken(t *testing.T) {
 			return nil
 		}
 		if times++; times == 1 {
-			st.faults.Set(nil)
 			// The writer has the passphrase act in hand. A list that is made
 			// now is wrapped to the identity of before, and its act comes next.
 			go func() {

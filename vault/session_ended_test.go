@@ -3,6 +3,7 @@ package vault_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,12 +93,12 @@ func TestReplacedIdentityIsNoSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	faults.Set(func(op string) error {
+	var once sync.Once
+	faults.Set(func(op string) (err error) {
 		if op == "Committed" {
-			faults.Set(nil)
-			return errors.New("the answer is lost")
+			once.Do(func() { err = errors.New("the answer is lost") })
 		}
-		return nil
+		return err
 	})
 	_, _ = s.ChangePassphrase(t.Context(), secret(vaulttest.Passphrase), secret(newer))
 	faults.Set(nil)

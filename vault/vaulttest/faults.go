@@ -73,8 +73,10 @@ func readFiles(dir string) (map[string][]byte, error) {
 type Faults struct {
 	vault.Store
 
-	mu   sync.Mutex
+	turn sync.Mutex // held while the hook runs
 	hook func(op string) error
+
+	mu   sync.Mutex
 	acts []audit.Act
 }
 
@@ -88,11 +90,13 @@ func (f *Faults) Wrap(s vault.Store) vault.Store {
 // with the name of the step: "Update" before it begins, "Commit" before it is
 // committed, "Committed" after that, and the names of the methods of vault.Tx.
 // An error from it takes the place of the step; after "Committed" it is what a
-// commit answers that was kept all the same. The hook is called without a
-// transaction of its own holding up readers. nil removes it.
+// commit answers that was kept all the same. The hook is called by one goroutine
+// at a time, without a transaction of its own holding up readers. nil removes it;
+// when Set has returned, the hook before it is not running, so what it counted can
+// be read. A hook must not call Set.
 func (f *Faults) Set(hook func(op string) error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.turn.Lock()
+	defer f.turn.Unlock()
 	f.hook = hook
 }
 
@@ -116,13 +120,12 @@ func (f *Faults) record(b audit.Batch) {
 }
 
 func (f *Faults) at(op string) error {
-	f.mu.Lock()
-	hook := f.hook
-	f.mu.Unlock()
-	if hook == nil {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	if f.hook == nil {
 		return nil
 	}
-	return hook(op)
+	return f.hook(op)
 }
 
 // Update implements vault.Store.
