@@ -103,11 +103,14 @@ func ownerOf(m *statement) slots.ID { return ownerID(ListID(m.object)) }
 
 func ownerID(id ListID) slots.ID { return slots.ID(uuid.MustParse(string(id))) }
 
-// locksOf lists every lock of a list: those its manifest names, and those that
-// the slot file says were made for it.
+// locksOf lists every lock of a list: those that its manifest and its grants name,
+// and those that the slot file says were made for it.
 func (v *Vault) locksOf(id ListID, m *statement) (ids []slots.ID) {
 	if m != nil {
 		ids = m.locks()
+	}
+	for _, a := range v.accesses(string(id)) {
+		ids = append(ids, a.locks()...)
 	}
 	owner := ownerID(id)
 	for _, born := range v.slots.Slots() {
@@ -180,6 +183,11 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 		d.set(blobNote, slots.ID{}, note)
 		if err := d.store(t); err != nil {
 			return err
+		}
+		for _, a := range t.accesses(d.object) {
+			if err := t.remove(a); err != nil {
+				return err
+			}
 		}
 		return t.record(entry)
 	})

@@ -106,7 +106,7 @@ func (v *Vault) Uncover(ctx context.Context, id ListID) error {
 	if err != nil {
 		return err
 	}
-	return v.retire(m, d.statement)
+	return v.retireLocks(retiredLocks(m, d.statement))
 }
 
 // Waiting is how many acts wait for the writer.

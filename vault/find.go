@@ -22,8 +22,9 @@ type Found struct {
 // maxFound bounds what one search gives, in contacts.
 const maxFound = 1000
 
-// Find searches every list whose key the member holds: for a whole email
-// address or phone number in any spelling, or for a part of a name. The search
+// Find searches every list that the member reads, in the fields that the member
+// reads: for a whole email address or phone number in any spelling, or for a part
+// of a name. The search
 // is in the audit trail, without what was searched for, before anything found
 // is returned. A list that cannot be opened ends it: nobody may be told that
 // somebody is on no list who may be on that one.
@@ -37,27 +38,29 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 		return nil, err
 	}
 	out := []Found{}
-	var entries []audit.Entry
-	for _, held := range s.held() {
+	var entries []func(*actTx) error
+	for _, held := range s.readable() {
 		id := ListID(held.object)
-		var m *statement
+		var may *reach
 		var hits []Found
 		err := again(func() (err error) {
-			if _, m, err = s.openAsSteward(id); err != nil {
+			if may, err = s.reach(id, ActionRead); err != nil {
 				return err
 			}
-			hits, err = s.findIn(ctx, m, query, maxFound-len(out))
+			hits, err = s.findIn(ctx, may, query, maxFound-len(out))
 			return err
 		})
 		if err != nil {
-			if _, _, gone := s.open(id); KindOf(gone) == Gone {
-				continue // destroyed while we looked
+			if _, gone := s.reach(id, ActionRead); KindOf(gone) == Gone || KindOf(gone) == Forbidden {
+				continue // destroyed, or lapsed, while we looked
 			}
 			return nil, err
 		}
 		if len(hits) > 0 {
 			n := int64(len(hits))
-			entries = append(entries, audit.Entry{Act: audit.ContactFind, By: string(s.member), List: m.object, Fields: words(fieldsOf(m)), Count: &n})
+			entries = append(entries, func(t *actTx) error {
+				return may.record(t, audit.Entry{Act: audit.ContactFind, By: string(s.member), Count: &n}, may.fields)
+			})
 			out = append(out, hits...)
 		}
 		if len(out) >= maxFound {
@@ -66,11 +69,13 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 	}
 	if entries == nil {
 		none := int64(0)
-		entries = append(entries, audit.Entry{Act: audit.ContactFind, By: string(s.member), Count: &none})
+		entries = append(entries, func(t *actTx) error {
+			return t.record(audit.Entry{Act: audit.ContactFind, By: string(s.member), Count: &none})
+		})
 	}
 	err := s.do(ctx, func(t *actTx) error {
-		for _, e := range entries {
-			if err := t.record(e); err != nil {
+		for _, record := range entries {
+			if err := record(t); err != nil {
 				return err
 			}
 		}
@@ -94,9 +99,10 @@ func (s *Session) held() []*statement {
 	return slices.DeleteFunc(s.visible(), func(m *statement) bool { return !isSteward(m, s.member) })
 }
 
-func (s *Session) findIn(ctx context.Context, m *statement, query string, limit int) ([]Found, error) {
+func (s *Session) findIn(ctx context.Context, may *reach, query string, limit int) ([]Found, error) {
+	m, fields := may.m, may.fields
 	var places []place
-	for _, q := range parseQuery(m, query) {
+	for _, q := range parseQuery(fields, regionOf(m), query) {
 		more, err := s.search(ctx, m, q, limit)
 		if err != nil {
 			return nil, err
@@ -111,8 +117,7 @@ func (s *Session) findIn(ctx context.Context, m *statement, query string, limit 
 	})
 	places = slices.Compact(places)
 	places = places[:min(len(places), limit)]
-	fields := fieldsOf(m)
-	r, err := s.newReader(ctx, m, columnNames(m))
+	r, err := s.newReader(ctx, m, append([]string{columnMeta}, words(fields)...))
 	if err != nil {
 		return nil, err
 	}
@@ -145,10 +150,9 @@ type query struct {
 }
 
 // parseQuery reads a search as an address, a number or a part of a name, as
-// far as the list has such fields.
-func parseQuery(m *statement, text string) (out []query) {
-	q := sheet.ParseQuery(text, regionOf(m))
-	fields := fieldsOf(m)
+// far as there are such fields.
+func parseQuery(fields []sheet.Field, region, text string) (out []query) {
+	q := sheet.ParseQuery(text, region)
 	if q.Email != "" && slices.Contains(fields, sheet.Email) {
 		out = append(out, query{fields: []string{string(sheet.Email)}, value: []byte(q.Email)})
 	}

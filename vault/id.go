@@ -11,6 +11,7 @@ type (
 	MemberID  string
 	ContactID string
 	BatchID   string
+	AccessID  string
 )
 
 func newID() string { return uuid.NewString() }

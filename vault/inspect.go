@@ -44,7 +44,7 @@ func Inspect(ctx context.Context, c Config) (*Inspection, error) {
 
 // adopt makes what was inspected the state of v.
 func (v *Vault) adopt(i *Inspection) {
-	v.trail, v.founded, v.self, v.members, v.lists = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists
+	v.trail, v.founded, v.self, v.members, v.lists, v.access = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access
 }
 
 // A lack is what an object does not have that its statement names.
@@ -113,6 +113,8 @@ func (s *statement) lasting(now time.Time) bool {
 		return s.fact(factUntilStop) == "" && s.fact(factEnding) == "" && now.Before(deadlineOf(s))
 	case kindMember:
 		return !s.invited()
+	case kindAccess:
+		return s.fact(factUntilStop) == "" && s.granted(now)
 	}
 	return s.kind == kindVault
 }
@@ -129,6 +131,9 @@ func (v *Vault) statements() []*statement {
 		if l.damage == nil {
 			all = append(all, l.manifest)
 		}
+	}
+	for _, a := range v.access {
+		all = append(all, a)
 	}
 	return all
 }

@@ -240,6 +240,11 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 		if err := u.dropHoldings(op, who); err != nil {
 			return audit.Entry{}, err
 		}
+		for _, a := range u.accesses {
+			if len(a.holdings(member)) > 0 {
+				u.draft(a).returnAccess(v.clock.now())
+			}
+		}
 		md := u.draft(who)
 		for _, fact := range []string{factRecipient, factPassphraseSince} {
 			delete(md.facts, fact)

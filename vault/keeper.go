@@ -31,6 +31,9 @@ func (v *Vault) recoverState(ctx context.Context) error {
 	if err := v.lapseInvitations(ctx); err != nil {
 		return err
 	}
+	if err := v.lapseAccesses(ctx); err != nil {
+		return err
+	}
 	if err := v.clearUnfinished(ctx); err != nil {
 		return err
 	}
@@ -72,6 +75,9 @@ func (v *Vault) clearUnnamed(ctx context.Context) error {
 	all := []*statement{v.self}
 	for _, m := range v.members {
 		all = append(all, m)
+	}
+	for _, a := range v.access {
+		all = append(all, a)
 	}
 	for _, l := range v.lists {
 		if l.damage == nil {
@@ -216,6 +222,11 @@ func (v *Vault) untilNext() time.Duration {
 			wait = min(wait, m.invitedUntil().Sub(now))
 		}
 	}
+	for _, a := range v.access {
+		if a.undecided() {
+			wait = min(wait, untilOf(a).Sub(now))
+		}
+	}
 	if v.anyRetired() {
 		wait = min(wait, time.Second)
 	}
@@ -240,6 +251,10 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 	v.mu.RUnlock()
 	if err := v.lapseInvitations(ctx); err != nil {
 		v.log.Error("an invitation that has lapsed is closed but not cleared away yet", "error", err)
+		ok = false
+	}
+	if err := v.lapseAccesses(ctx); err != nil {
+		v.log.Error("a grant or request that has lapsed is closed but not cleared away yet", "error", err)
 		ok = false
 	}
 	for l, by := range ends {

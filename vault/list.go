@@ -143,6 +143,9 @@ func (s *Session) listKey(ctx context.Context, m *statement) (*agebox.Identity, 
 
 // fieldKey opens the F of a field, or F_meta, for this request.
 func (s *Session) fieldKey(ctx context.Context, m *statement, field string) (*agebox.Identity, error) {
+	if !isSteward(m, s.member) {
+		return s.grantedKey(ctx, m, field)
+	}
 	l, err := s.listKey(ctx, m)
 	if err != nil {
 		return nil, err
@@ -255,6 +258,12 @@ func (s *Session) may(m *statement) []string {
 	may := []string{}
 	if isSteward(m, s.member) {
 		may = append(may, "read", "add", "correct", "erase", "import", "edit", "shorten")
+	} else {
+		for _, action := range Actions {
+			if len(s.v.grantsOf(m.object, s.member, action, s.v.clock.now())) > 0 {
+				may = append(may, action)
+			}
+		}
 	}
 	if s.role() == Organiser {
 		may = append(may, "destroy")
@@ -359,7 +368,7 @@ func (s *Session) list(ctx context.Context, id ListID) (*ListDetail, error) {
 		return nil, err
 	}
 	d := &ListDetail{List: *l}
-	if !isSteward(m, s.member) {
+	if _, err := s.reach(id, ActionRead); err != nil {
 		return d, nil
 	}
 	d.Readable, d.Contacts = true, m.rows()

@@ -29,17 +29,36 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 	if err := e.check(op); err != nil {
 		return nil, err
 	}
-	m, unlock, err := s.change(ctx, id, urgent)
+	var err error
+	for range 8 {
+		if err = s.editList(ctx, id, e); !hasCode(err, errChanged.Code) || e.DropField == "" {
+			break // a grant that is made or used meanwhile must not keep a field from being dropped
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
+	return s.describeNow(ctx, id)
+}
+
+func (s *Session) editList(ctx context.Context, id ListID, e ListEdit) error {
+	const op = "vault.EditList"
+	m, unlock, err := s.change(ctx, id, urgent)
+	if err != nil {
+		return err
+	}
 	defer unlock()
 	var d *draft
+	var grants []*draft
+	var known []*statement
 	entry := audit.Entry{Act: audit.ListEdit, By: string(s.member), List: m.object}
 	switch {
 	case e.DropField != "":
 		entry.Act, entry.Fields = audit.ListFieldDrop, []string{e.DropField}
-		d, err = s.dropField(ctx, m, e.DropField)
+		known = s.v.accesses(m.object)
+		if d, err = s.dropField(ctx, m, e.DropField); err == nil {
+			grants, err = s.dropFromGrants(ctx, m, d, known, e.DropField)
+		}
 	case e.AddField != "":
 		entry.Fields = []string{e.AddField}
 		d, err = s.addField(ctx, m, e)
@@ -47,10 +66,10 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 		d = m.draft()
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.retitle(ctx, m, d, e); err != nil {
-		return nil, err
+		return err
 	}
 	if e.Reason != "" {
 		about := "purpose"
@@ -58,15 +77,25 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 			about = "fields"
 		}
 		if entry.Reason, err = s.addReason(ctx, d, about, e.Reason); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	err = s.do(ctx, func(t *actTx) error {
 		if e.DropField != "" {
+			for _, a := range t.accesses(m.object) {
+				if !slices.Contains(known, a) {
+					return errOvertaken()
+				}
+			}
 			for i := range m.segments {
 				if err := t.DeleteColumn(m.object, m.segments[i].id, e.DropField); err != nil {
 					return err
 				}
+			}
+		}
+		for _, g := range grants {
+			if err := g.store(t); err != nil {
+				return err
 			}
 		}
 		if err := d.store(t); err != nil {
@@ -75,13 +104,46 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 		return t.record(entry)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.v.sweepSoon()
-	if err := s.v.retire(m, d.statement); err != nil {
+	old := retiredLocks(m, d.statement)
+	for _, g := range grants {
+		old = append(old, retiredLocks(g.base, g.statement)...)
+	}
+	return s.v.retireLocks(old)
+}
+
+// dropFromGrants takes a dropped field out of every grant of its list, and seals
+// what stewards read of requests to the L that takes the place of the old one. A
+// grant of nothing else ends.
+func (s *Session) dropFromGrants(ctx context.Context, m *statement, d *draft, accesses []*statement, field string) ([]*draft, error) {
+	to, err := s.draftRecipient(ctx, d, recipientName(d.int(factEpoch), keyL))
+	if err != nil {
 		return nil, err
 	}
-	return s.describeNow(ctx, ListID(d.object))
+	var out []*draft
+	for _, a := range accesses {
+		g := a.draft()
+		left := slices.DeleteFunc(fieldsOf(a), func(f sheet.Field) bool { return string(f) == field })
+		switch {
+		case !a.undecided():
+		case len(left) == 0:
+			g.endAccess(StatusRevoked, s.v.clock.now())
+		default:
+			g.setFields(left)
+			for _, h := range a.holdings(a.fact(factMember)) {
+				if h.key == field {
+					g.remove(h.name)
+				}
+			}
+		}
+		if err := s.resealAccessTexts(ctx, m, g, to); err != nil {
+			return nil, err
+		}
+		out = append(out, g)
+	}
+	return out, nil
 }
 
 func (e *ListEdit) check(op string) error {
@@ -117,12 +179,8 @@ func retiredLocks(before, after *statement) []slots.ID {
 	return slices.DeleteFunc(before.locks(), func(id slots.ID) bool { return slices.Contains(kept, id) })
 }
 
-// retire overwrites the locks that before has and after has not. If that
-// fails the keeper goes on trying, and after a restart the start does.
-func (v *Vault) retire(before, after *statement) error {
-	return v.retireLocks(retiredLocks(before, after))
-}
-
+// retireLocks overwrites locks that an act has replaced. If that fails the keeper
+// goes on trying, and after a restart the start does.
 func (v *Vault) retireLocks(old []slots.ID) error {
 	err := v.slots.Clear(old...)
 	if err == nil {
@@ -134,7 +192,7 @@ func (v *Vault) retireLocks(old []slots.ID) error {
 		Hint: "the service goes on trying; free some space on the disk of the slot file"}
 }
 
-// retireSoon leaves to the keeper what retire does.
+// retireSoon leaves to the keeper what retireLocks does.
 func (v *Vault) retireSoon(old []slots.ID) {
 	v.retiredMu.Lock()
 	v.retired = append(v.retired, old...)
@@ -148,7 +206,7 @@ func (v *Vault) anyRetired() bool {
 	return len(v.retired) > 0
 }
 
-// clearRetired overwrites what retire could not.
+// clearRetired overwrites what retireLocks could not.
 func (v *Vault) clearRetired() {
 	v.retiredMu.Lock()
 	defer v.retiredMu.Unlock()

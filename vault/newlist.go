@@ -196,13 +196,17 @@ func (n *NewList) deadline(op string, now time.Time) (time.Time, error) {
 	if at.Sub(now) > MaxLife {
 		return at, errDeadlinePolicy(op)
 	}
-	// Whole seconds, and not later than asked for, unless that would take more
-	// than half of a list's seconds.
+	return wholeSeconds(now, at), nil
+}
+
+// wholeSeconds cuts a time to come to whole seconds: not later than asked for,
+// unless that would take more than half of the time until then.
+func wholeSeconds(now, at time.Time) time.Time {
 	cut := at.UTC().Truncate(time.Second)
 	if cut.Sub(now) < at.Sub(now)/2 || !cut.After(now) {
 		cut = cut.Add(time.Second)
 	}
-	return cut, nil
+	return cut
 }
 
 func errDeadlinePolicy(op string) error {

@@ -165,7 +165,35 @@ func (u *turnover) renewMember(ctx context.Context, who *statement, fresh *agebo
 			}
 		}
 	}
-	return lost, nil
+	return lost, u.renewGrants(ctx, who, fresh, open)
+}
+
+// renewGrants gives a member with a new identity the keys of their grants. A grant
+// whose keys cannot be had is a request again.
+func (u *turnover) renewGrants(ctx context.Context, who *statement, fresh *agebox.Identity, open func(holding) (*agebox.Identity, error)) error {
+	for _, a := range u.accesses {
+		held := a.holdings(who.object)
+		keys := make([]*agebox.Identity, len(held))
+		for i, h := range held {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			key, err := open(h)
+			if err == errNotCovered || beyondRepair(err) {
+				u.draft(a).returnAccess(u.v.clock.now())
+				held = nil
+				break
+			}
+			if err != nil {
+				return err
+			}
+			keys[i] = key
+		}
+		for i, h := range held {
+			u.wrap(u.draft(a), h.epoch, h.key, who.object, keys[i], fresh.Recipient())
+		}
+	}
+	return nil
 }
 
 // A lost counts the lists whose key a member does not get back.

@@ -269,14 +269,16 @@ type Reading struct {
 // that will be read has been compared with the manifest, and the reading is in
 // the audit trail.
 func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*Reading, error) {
+	var may *reach
 	var m *statement
 	var fields []sheet.Field
 	var r *reader
 	err := again(func() (err error) {
-		if _, m, err = s.openAsSteward(id); err != nil {
+		if may, err = s.reach(id, ActionRead); err != nil {
 			return err
 		}
-		if fields, err = chooseFields(m, o.Fields); err != nil {
+		m = may.m
+		if fields, err = chooseFields(may.fields, o.Fields); err != nil {
 			return err
 		}
 		names := append([]string{columnMeta}, words(fields)...)
@@ -291,7 +293,7 @@ func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*
 	}
 	count := int64(m.rows())
 	err = s.do(ctx, func(t *actTx) error {
-		return t.record(audit.Entry{Act: audit.ListRead, By: string(s.member), List: m.object, Fields: words(fields), Count: &count})
+		return may.record(t, audit.Entry{Act: audit.ListRead, By: string(s.member), Count: &count}, fields)
 	})
 	if err != nil {
 		r.Close()
@@ -300,9 +302,9 @@ func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*
 	return &Reading{s: s, m: m, fields: fields, r: r}, nil
 }
 
-// chooseFields returns the wanted fields in the list's order.
-func chooseFields(m *statement, wanted []string) ([]sheet.Field, error) {
-	all := fieldsOf(m)
+// chooseFields returns the wanted fields of those that may be read, in the
+// list's order.
+func chooseFields(all []sheet.Field, wanted []string) ([]sheet.Field, error) {
 	if len(wanted) == 0 {
 		return all, nil
 	}
@@ -343,7 +345,8 @@ func (r *Reading) Fields() []sheet.Field { return r.fields }
 func (r *Reading) Len() int { return r.m.rows() }
 
 // Next returns the contacts of the next segment, which may be none, good until
-// the call after it, and io.EOF after the last. It stops when the session or the list ends.
+// the call after it, and io.EOF after the last. It stops when the session, the list or
+// the access to it ends.
 func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 	if r.next == len(r.m.segments) {
 		return nil, io.EOF
@@ -358,13 +361,17 @@ func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 	err := again(func() error {
 		// Somebody may have been corrected or erased since the reading
 		// began: the segment is read as it is now.
-		_, m, err := r.s.openAsSteward(ListID(r.m.object))
+		may, err := r.s.reach(ListID(r.m.object), ActionRead)
 		if err != nil {
 			return err
 		}
+		m := may.m
 		for _, f := range r.fields {
-			if !containsField(fieldsOf(m), string(f)) {
+			switch {
+			case !containsField(fieldsOf(m), string(f)):
 				return errFieldGone // rather than empty values from here on
+			case !containsField(may.fields, string(f)):
+				return errNotGranted() // the reader has its key still
 			}
 		}
 		if err := r.r.move(ctx, m); err != nil {

@@ -20,6 +20,7 @@ const (
 	kindVault     = "vault"
 	kindMember    = "member"
 	kindList      = "list"
+	kindAccess    = "access"    // what a member asked for of a list, or was granted
 	kindDestroyed = "destroyed" // what is left of a list
 	kindRemoved   = "removed"   // nothing is left; never at rest
 )

@@ -53,16 +53,29 @@ func (v *Vault) openHolding(ctx context.Context, h holding, holder string, id *a
 // lists that live, sorted. A list that has ended and is not cleared away yet is
 // not among them, and neither is one whose manifest is damaged.
 func (v *Vault) snapshot() (self *statement, lists []*statement) {
+	self, lists, _ = v.moment()
+	return self, lists
+}
+
+// moment is snapshot with the requests and grants of that moment.
+func (v *Vault) moment() (self *statement, lists, accesses []*statement) {
 	now := v.clock.now()
 	v.mu.RLock()
 	defer v.mu.RUnlock()
+	for _, a := range v.access {
+		if a.undecided() {
+			accesses = append(accesses, a)
+		}
+	}
 	for _, l := range v.lists {
 		if l.damage == nil && l.manifest.lives(now) {
 			lists = append(lists, l.manifest)
 		}
 	}
-	slices.SortFunc(lists, func(a, b *statement) int { return strings.Compare(a.object, b.object) })
-	return v.self, lists
+	byID := func(a, b *statement) int { return strings.Compare(a.object, b.object) }
+	slices.SortFunc(lists, byID)
+	slices.SortFunc(accesses, byID)
+	return v.self, lists, accesses
 }
 
 // damagedLists returns the lists that have not ended and whose manifest is
@@ -111,8 +124,9 @@ type turnover struct {
 	wanted []wanted
 	made   []slots.ID // locks that only this turnover knows
 
-	concerns func(*statement) bool // lists that it must not miss; nil: none
+	concerns func(*statement) bool // lists and accesses that it must not miss; nil: none
 	seen     map[*statement]bool
+	accesses []*statement // of the moment of snapshot
 }
 
 // snapshot is that of the vault, for a turnover that must not miss a list which
@@ -120,9 +134,9 @@ type turnover struct {
 // for an identity that the act replaces, would be closed for good. The act is
 // void then.
 func (u *turnover) snapshot(concerns func(*statement) bool) (self *statement, lists []*statement) {
-	self, lists = u.v.snapshot()
+	self, lists, u.accesses = u.v.moment()
 	u.concerns, u.seen = concerns, map[*statement]bool{}
-	for _, m := range lists {
+	for _, m := range slices.Concat(lists, u.accesses) {
 		u.seen[m] = true
 	}
 	return self, lists
@@ -134,9 +148,10 @@ func (u *turnover) missed(t *actTx) bool {
 	if u.concerns == nil {
 		return false
 	}
-	_, now := u.v.snapshot()
+	_, lists, accesses := u.v.moment()
+	now := slices.Concat(lists, accesses)
 	for _, m := range t.pending {
-		if m.lives(t.now) {
+		if m.lives(t.now) || m.undecided() {
 			now = append(now, m)
 		}
 	}
@@ -206,8 +221,11 @@ func (u *turnover) seal() error {
 
 // lockOwner is whom the slot file says a lock is for: a list, or nobody.
 func lockOwner(s *statement) slots.ID {
-	if s.kind == kindList {
+	switch s.kind {
+	case kindList:
 		return ownerOf(s)
+	case kindAccess:
+		return ownerID(ListID(s.fact(factList))) // they go with the list, whatever else is damaged
 	}
 	return slots.ID{}
 }

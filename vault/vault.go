@@ -72,6 +72,7 @@ type Vault struct {
 	self    *statement
 	members map[MemberID]*statement
 	lists   map[ListID]*listState
+	access  map[AccessID]*statement // asked for, granted, or ended a while ago
 
 	caughtUp atomic.Bool   // what was interrupted before the start is finished
 	wake     chan struct{} // the keeper looks at the deadlines anew
@@ -175,6 +176,7 @@ func newVault(c *Config) *Vault {
 		inPlace:  maxInPlace,
 		members:  map[MemberID]*statement{},
 		lists:    map[ListID]*listState{},
+		access:   map[AccessID]*statement{},
 		wake:     make(chan struct{}, 1),
 		sweep:    make(chan struct{}, 1),
 		closing:  make(chan struct{}),
@@ -191,10 +193,11 @@ type damage struct {
 }
 
 func (d *damage) learn(e audit.Entry) {
-	if e.Deadline != nil {
-		d.deadline = *e.Deadline
-	}
 	switch e.Act {
+	case audit.ListCreate, audit.ListShorten: // other entries of a list tell the end of something else
+		if e.Deadline != nil {
+			d.deadline = *e.Deadline
+		}
 	case audit.ListDestroyIntent:
 		d.intent = e.By
 	case audit.ListDestroy:
@@ -259,12 +262,16 @@ func (v *Vault) load(ctx context.Context) error {
 	}
 	vouched := map[string]string{}
 	known := map[string]*damage{} // of every list there ever was
+	accesses := map[string]bool{}
 	report, err := audit.Verify(ctx, v.store, vkey, seenSize, func(_ int64, e audit.Entry) error {
 		for _, w := range e.Vouches {
 			vouched[w.Object] = w.SHA256
 		}
-		if e.Act == audit.ListCreate {
+		switch e.Act {
+		case audit.ListCreate:
 			known[e.List] = &damage{}
+		case audit.AccessRequest:
+			accesses[e.Subject] = true
 		}
 		if k := known[e.List]; k != nil {
 			k.learn(e)
@@ -290,6 +297,9 @@ func (v *Vault) load(ctx context.Context) error {
 			// One damaged list must not take the others with it.
 			list.err = damaged(placeOfManifest(object), errManifest)
 			v.lists[ListID(object)] = &listState{id: ListID(object), busy: make(chan struct{}, 1), damage: list}
+		case accesses[object]:
+			// Nor must one grant. It counts as ended, and the member can ask again.
+			v.log.Error("a grant or request is damaged and counts as ended", "access", object)
 		default:
 			return &Error{Kind: Untrusted, Op: op, Code: "statement", Params: map[string]string{"object": object},
 				Msg:  fmt.Sprintf("the stored statement of %s is not the one the audit trail vouches for", object),
@@ -362,8 +372,12 @@ func (v *Vault) publish(s *statement) {
 	case kindMember:
 		v.members[MemberID(s.object)] = s
 		v.wakeKeeper() // it may be an invitation, which lapses
+	case kindAccess:
+		v.access[AccessID(s.object)] = s
+		v.wakeKeeper() // it lapses
 	case kindRemoved:
 		delete(v.members, MemberID(s.object))
+		delete(v.access, AccessID(s.object))
 	case kindList, kindDestroyed:
 		l := v.lists[ListID(s.object)]
 		if l == nil {
@@ -396,7 +410,7 @@ func (v *Vault) statement(object string) *statement {
 	if l := v.lists[ListID(object)]; l != nil {
 		return l.manifest
 	}
-	return nil
+	return v.access[AccessID(object)]
 }
 
 // Founded reports whether the vault has been set up.

@@ -16,7 +16,7 @@ const (
 
 	MemberInvite      Act = "member.invite"       // Subject was invited; Deadline is when the invitation lapses
 	MemberJoin        Act = "member.join"         // Subject used the invitation and set a passphrase
-	MemberReset       Act = "member.reset"        // Subject's keys were dropped and an invitation took their place; Deadline as above
+	MemberReset       Act = "member.reset"        // Subject's keys were dropped and an invitation took their place, and its grants are requests again; Deadline as above
 	MemberRecover     Act = "member.recover"      // Subject got a new passphrase by recovery shares; By is empty, as shares have no name
 	MemberInviteLapse Act = "member.invite.lapse" // Subject, who had no passphrase, was removed
 
@@ -35,6 +35,13 @@ const (
 	ListDestroyIntent Act = "list.destroy.intent" // destruction was decided and the list is closed to everybody; its locks are still to be overwritten
 	ListDestroy       Act = "list.destroy"        // locks were overwritten and rows deleted; By is "deadline" when the deadline did it
 
+	AccessRequest Act = "access.request" // Subject, a request for Fields of List, was made
+	AccessGrant   Act = "access.grant"   // Subject was approved for Fields; Deadline is when it lapses
+	AccessDeny    Act = "access.deny"    // Subject was refused
+	AccessRevoke  Act = "access.revoke"  // Subject was ended, by a steward or given back by its holder; Count contacts had been read with it
+	AccessLapse   Act = "access.lapse"   // Subject has lapsed; Count contacts had been read with it
+	AccessPurge   Act = "access.purge"   // Subject, which had ended long before, was forgotten
+
 	ContactAdd     Act = "contact.add"     // Subject was added
 	ContactCorrect Act = "contact.correct" // Fields of Subject were corrected
 	ContactErase   Act = "contact.erase"   // Count contacts were erased from List
@@ -49,6 +56,7 @@ func (a Act) Valid() bool {
 		MemberInvite, MemberJoin, MemberReset, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
 		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview,
 		ListDestroyIntent, ListDestroy,
+		AccessRequest, AccessGrant, AccessDeny, AccessRevoke, AccessLapse, AccessPurge,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
 		return true
 	}

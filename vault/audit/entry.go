@@ -40,7 +40,8 @@ type Entry struct {
 	By string `json:"by,omitempty"`
 	// List is the id of the list the act concerns.
 	List string `json:"list,omitempty"`
-	// Subject is the id of what the act concerns within the list or vault: contact, batch, member, object.
+	// Subject is the id of what the act concerns within the list or vault: contact, batch, member,
+	// access, object. Of ListRead, ContactFind and ContactCorrect it is the access by which a member did it who is no steward.
 	Subject string `json:"subject,omitempty"`
 	// Fields are the kinds of data concerned, by their names in the catalogue: sorted, each
 	// once (Append sees to both).
@@ -50,9 +51,9 @@ type Entry struct {
 	Count *int64 `json:"count,omitempty"`
 	// Vouches give the new state of each object the act changed, sorted by Object, each object once.
 	Vouches []Vouch `json:"vouches,omitempty"`
-	// Deadline is the end of the list, or of the invitation, as this act sets it, UTC, whole
-	// seconds. The entry is the authority to destroy the list, or to remove whom was invited,
-	// from that second on.
+	// Deadline is the end of the list, the invitation, the request or the grant, as this act sets
+	// it, UTC, whole seconds. The entry is the authority to destroy the list, to remove whom was
+	// invited, or to end the access, from that second on.
 	Deadline *time.Time `json:"deadline,omitempty"`
 	// Reason is the SHA-256, in hex, of the reason as it is stored, sealed.
 	Reason string `json:"reason_sha256,omitempty"`

@@ -1,0 +1,308 @@
+package vault
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/crypto/slots"
+	"github.com/rallyvault/rallyvault/vault/audit"
+	"github.com/rallyvault/rallyvault/vault/sheet"
+)
+
+// A Decision approves a request, as it was asked for or with less.
+type Decision struct {
+	Fields []string      // nil: as asked for
+	For    time.Duration // 0: as asked for
+}
+
+func errNotPending(status string) error {
+	return &Error{Kind: Conflict, Op: "vault.Access", Code: "not-pending", Params: map[string]string{"status": status},
+		Msg: "this request does not wait for an answer any more: it is " + status}
+}
+
+func errNotGranted() error {
+	return &Error{Kind: Forbidden, Op: "vault.Access", Code: "no-grant",
+		Msg: "you have no access to that, or not any more", Hint: "ask the stewards of the list: rallyvault access request"}
+}
+
+// openToAnswer is openAccess for stewards. To its owner who is none, a request is
+// no secret.
+func (s *Session) openToAnswer(id AccessID) (a, m *statement, err error) {
+	a, m, err = s.openAccess(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !isSteward(m, s.member) {
+		return nil, nil, &Error{Kind: Forbidden, Op: "vault.Access", Code: "not-steward", Msg: "only a steward of the list answers requests"}
+	}
+	return a, m, nil
+}
+
+// ApproveAccess grants what was asked for: it wraps F_meta and the F's of the
+// granted fields, and nothing else, to the member. Stewards may; nobody approves
+// their own request where there is another steward.
+func (s *Session) ApproveAccess(ctx context.Context, id AccessID, dec Decision) (*Access, error) {
+	const op = "vault.ApproveAccess"
+	v := s.v
+	var until time.Time
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		a, m, err := s.openToAnswer(id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		now := v.clock.now()
+		if status := statusOf(a, now); status != StatusPending {
+			return audit.Entry{}, errNotPending(status)
+		}
+		if a.fact(factMember) == string(s.member) && len(stewardsOf(m)) > 1 {
+			return audit.Entry{}, &Error{Kind: Forbidden, Op: op, Code: "own-request", Msg: "another steward has to approve what you ask for yourself"}
+		}
+		who := v.statement(a.fact(factMember))
+		if who == nil || who.fact(factRecipient) == "" {
+			return audit.Entry{}, &Error{Kind: Conflict, Op: op, Code: "no-passphrase", Msg: "this member has no passphrase now, so nothing can be sealed to them", Hint: "approve it when they have joined"}
+		}
+		fields, err := decidedFields(op, a, m, dec.Fields)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if until, err = decidedEnd(op, a, m, dec.For, now); err != nil {
+			return audit.Entry{}, err
+		}
+		d := u.draft(a)
+		d.facts[factStatus] = StatusGranted
+		d.setFields(fields)
+		d.setTime(factUntil, until)
+		if err := s.grantKeys(ctx, u, d, m, who); err != nil {
+			return audit.Entry{}, err
+		}
+		return audit.Entry{Act: audit.AccessGrant, By: string(s.member), List: m.object, Subject: a.object, Fields: words(fields), Deadline: &until}, nil
+	}, func(t *actTx) error {
+		if !t.now.Before(until) {
+			return errNotPending(StatusLapsed) // a grant of a second, and a slow disk
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.access(ctx, id)
+}
+
+// grantKeys wraps to a member what the fields of a grant are sealed to.
+func (s *Session) grantKeys(ctx context.Context, u *turnover, d *draft, m, who *statement) error {
+	to, err := agebox.ParseRecipient(who.fact(factRecipient))
+	if err != nil {
+		return err
+	}
+	for _, name := range columnNames(d.statement) {
+		f, err := s.fieldKey(ctx, m, name)
+		if err != nil {
+			return err
+		}
+		u.wrap(d, m.fieldEpoch(), name, who.object, f, to)
+	}
+	// An F that was replaced, or a field that was dropped, before this is durable
+	// would leave a key that should be dead.
+	d.rely(m, factFieldEpoch)
+	d.rely(m, factEpoch)
+	d.rely(m, factFields)
+	d.rely(who, factRecipient)
+	return nil
+}
+
+// decidedFields are the asked-for fields, or those of them that were named, as
+// far as the list still has them.
+func decidedFields(op string, a, m *statement, named []string) ([]sheet.Field, error) {
+	asked := fieldsOf(a)
+	for _, name := range named {
+		if !containsField(asked, name) {
+			return nil, &Error{Kind: Invalid, Op: op, Code: "field-not-asked", Params: map[string]string{"field": name}, Fields: []FieldError{{"fields", "not asked for"}},
+				Msg: "approving gives what was asked for, or less: a field was not asked for"}
+		}
+	}
+	fields := slices.DeleteFunc(asked, func(f sheet.Field) bool {
+		return len(named) > 0 && !slices.Contains(named, string(f)) || !containsField(fieldsOf(m), string(f))
+	})
+	if len(fields) == 0 {
+		return nil, &Error{Kind: Conflict, Op: op, Code: "fields-gone", Msg: "the list has none of these fields any more", Hint: "deny the request; it can be asked anew"}
+	}
+	return fields, nil
+}
+
+// decidedEnd is when the grant lapses: whole seconds, never later than asked for,
+// nor than the list ends.
+func decidedEnd(op string, a, m *statement, given time.Duration, now time.Time) (time.Time, error) {
+	asked := time.Duration(a.int(factFor)) * time.Second
+	if given == 0 {
+		given = asked
+	}
+	if err := checkGrantTime(op, given); err != nil {
+		return time.Time{}, err
+	}
+	if given > asked {
+		return time.Time{}, &Error{Kind: Invalid, Op: op, Code: "longer-than-asked", Fields: []FieldError{{"for", "longer than asked for"}},
+			Msg: "approving gives what was asked for, or less: this is longer"}
+	}
+	until := wholeSeconds(now, now.Add(given))
+	if end := deadlineOf(m); until.After(end) {
+		until = end
+	}
+	return until, nil
+}
+
+// DenyAccess refuses a request, with a reason for who asked. Stewards may.
+func (s *Session) DenyAccess(ctx context.Context, id AccessID, reason string) (*Access, error) {
+	const op = "vault.DenyAccess"
+	if err := checkText(op, "reason", reason); err != nil {
+		return nil, err
+	}
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		a, m, err := s.openToAnswer(id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		now := s.v.clock.now()
+		if status := statusOf(a, now); status != StatusPending {
+			return audit.Entry{}, errNotPending(status)
+		}
+		d := u.draft(a)
+		d.endAccess(StatusDenied, now)
+		if err := s.v.sealAccessText(ctx, d, blobAnswer, m, reason); err != nil {
+			return audit.Entry{}, err
+		}
+		return audit.Entry{Act: audit.AccessDeny, By: string(s.member), List: m.object, Subject: a.object, Reason: d.blobs[blobAnswer].sum.String()}, nil
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.access(ctx, id)
+}
+
+// RevokeAccess ends a grant, or takes back a request. A steward of the list may,
+// and whose it is. No key is needed: the locks are overwritten, and answers that
+// are under way end.
+func (s *Session) RevokeAccess(ctx context.Context, id AccessID) (*Access, error) {
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		a, _, err := s.openAccess(id)
+		if a == nil {
+			return audit.Entry{}, err
+		}
+		now := s.v.clock.now()
+		status := statusOf(a, now)
+		if status != StatusPending && status != StatusGranted {
+			return audit.Entry{}, &Error{Kind: Conflict, Op: "vault.RevokeAccess", Code: "ended-already", Params: map[string]string{"status": status},
+				Msg: "this has ended already: it is " + status}
+		}
+		u.draft(a).endAccess(StatusRevoked, now)
+		return audit.Entry{Act: audit.AccessRevoke, By: string(s.member), List: a.fact(factList), Subject: a.object, Count: rowsRead(a)}, nil
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.access(ctx, id)
+}
+
+func rowsRead(a *statement) *int64 {
+	n := a.int(factReadRows)
+	return &n
+}
+
+// endAccess takes every key out of an access. The locks are the caller's to
+// overwrite.
+func (d *draft) endAccess(status string, now time.Time) {
+	d.dropWraps()
+	d.facts[factStatus] = status
+	d.facts[factEnded] = day(now)
+}
+
+func (d *draft) dropWraps() {
+	for name := range d.blobs {
+		if _, _, _, ok := parseWrap(name); ok {
+			d.remove(name)
+		}
+	}
+}
+
+// returnAccess makes a grant a request again, of a member who has lost every key.
+func (d *draft) returnAccess(now time.Time) {
+	d.dropWraps()
+	d.facts[factStatus] = StatusPending
+	d.setTime(factUntil, now.Add(RequestLife).Truncate(time.Second))
+}
+
+// grantsOf returns the grants in force that a member holds on a list and that
+// allow an action, "" for any, the one that lapses last in front.
+func (v *Vault) grantsOf(list string, member MemberID, action string, now time.Time) []*statement {
+	grants := slices.DeleteFunc(v.accesses(list), func(a *statement) bool {
+		return a.fact(factMember) != string(member) || !a.granted(now) || action != "" && !a.may(action)
+	})
+	slices.SortFunc(grants, func(a, b *statement) int { return untilOf(b).Compare(untilOf(a)) })
+	return grants
+}
+
+// lapseAccesses ends requests and grants whose time has passed: the locks of all
+// of them are overwritten first, which waits for no database and so happens on a
+// full disk too. The authority is the entry of the request or the grant. What
+// ended long ago is forgotten.
+func (v *Vault) lapseAccesses(ctx context.Context) error {
+	now := v.clock.now()
+	var lapsed, old []*statement
+	var locks []slots.ID
+	v.mu.RLock()
+	for _, a := range v.access {
+		switch {
+		case a.undecided() && !now.Before(untilOf(a)):
+			lapsed = append(lapsed, a)
+			locks = append(locks, a.locks()...)
+		case !a.undecided() && endedBefore(a, now.Add(-keepEnded)):
+			old = append(old, a)
+		}
+	}
+	v.mu.RUnlock()
+	if err := v.slots.Clear(locks...); err != nil {
+		return slotFault(err)
+	}
+	for _, a := range lapsed {
+		err := v.doUnlessChanged(ctx, a, func(t *actTx) error {
+			d := a.draft()
+			d.endAccess(StatusLapsed, now)
+			if err := d.store(t); err != nil {
+				return err
+			}
+			return t.record(audit.Entry{Act: audit.AccessLapse, By: audit.ByDeadline, List: a.fact(factList), Subject: a.object, Count: rowsRead(a)})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, a := range old {
+		err := v.doUnlessChanged(ctx, a, func(t *actTx) error {
+			if err := t.remove(a); err != nil {
+				return err
+			}
+			return t.record(audit.Entry{Act: audit.AccessPurge, By: audit.ByDeadline, List: a.fact(factList), Subject: a.object})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func endedBefore(a *statement, t time.Time) bool {
+	ended, err := time.Parse(time.DateOnly, a.fact(factEnded))
+	return err != nil || ended.Before(t)
+}
+
+// doUnlessChanged runs an act of the vault's own about a statement, unless
+// another one was on its way before.
+func (v *Vault) doUnlessChanged(ctx context.Context, s *statement, apply func(*actTx) error) error {
+	return v.do(ctx, func(t *actTx) error {
+		if t.current(s.object) != s {
+			return nil
+		}
+		return apply(t)
+	})
+}

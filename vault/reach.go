@@ -1,0 +1,115 @@
+package vault
+
+import (
+	"context"
+	"slices"
+
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/vault/audit"
+	"github.com/rallyvault/rallyvault/vault/sheet"
+)
+
+// A reach is what a member may do with a list at one moment: everything as a
+// steward, or on some fields by grants. It decides what is refused with a
+// sentence; what can be opened is decided by the wraps that there are.
+type reach struct {
+	m      *statement
+	fields []sheet.Field // in the list's order
+
+	// Of a member who is no steward: the grants in force, the one that lapses last
+	// in front.
+	grants []*statement
+}
+
+// reach returns what the member may do with a list by one action.
+func (s *Session) reach(id ListID, action string) (*reach, error) {
+	_, m, err := s.open(id)
+	if err != nil {
+		return nil, err
+	}
+	if isSteward(m, s.member) {
+		return &reach{m: m, fields: fieldsOf(m)}, nil
+	}
+	r := &reach{m: m, grants: s.v.grantsOf(m.object, s.member, action, s.v.clock.now())}
+	for _, f := range fieldsOf(m) {
+		if r.by(string(f)) != nil {
+			r.fields = append(r.fields, f)
+		}
+	}
+	if len(r.fields) == 0 {
+		return nil, &Error{Kind: Forbidden, Op: "vault.List", Code: "no-access",
+			Msg: "you have no access to this list that allows that, or not any more", Hint: "ask its stewards: rallyvault access request"}
+	}
+	return r, nil
+}
+
+// by returns the grant that a field is reached by, nil if there is none.
+func (r *reach) by(field string) *statement {
+	for _, a := range r.grants {
+		if containsField(fieldsOf(a), field) {
+			return a
+		}
+	}
+	return nil
+}
+
+// record records within an act that the member read or found some contacts by these
+// fields: as a steward in one entry, otherwise in one for each grant that was
+// needed, which counts them.
+func (r *reach) record(t *actTx, e audit.Entry, fields []sheet.Field) error {
+	e.List = r.m.object
+	if r.grants == nil {
+		e.Fields = words(fields)
+		return t.record(e)
+	}
+	used := map[string][]string{}
+	var order []string
+	for _, f := range fields {
+		a := r.by(string(f))
+		if a == nil {
+			return errNotGranted()
+		}
+		if used[a.object] == nil {
+			order = append(order, a.object)
+		}
+		used[a.object] = append(used[a.object], string(f))
+	}
+	for _, id := range order {
+		if err := t.useGrant(id, int(*e.Count)); err != nil {
+			return err
+		}
+		e.Subject, e.Fields = id, used[id]
+		if err := t.record(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grantedKey opens an F or F_meta of a list for a member who is no steward of it:
+// out of a wrap that a grant in force has, of which there is none for any other
+// field.
+func (s *Session) grantedKey(ctx context.Context, m *statement, field string) (*agebox.Identity, error) {
+	epoch := m.fieldEpoch()
+	name := wrapName(epoch, field, string(s.member))
+	for _, a := range s.v.grantsOf(m.object, s.member, "", s.v.clock.now()) {
+		if ref, ok := a.blobs[name]; ok {
+			return s.key(ref.sum.String(), func() (*agebox.Identity, error) {
+				return s.openWrap(ctx, holding{a, name, epoch, field})
+			})
+		}
+	}
+	if s.v.statement(m.object) != m {
+		return nil, errChanged // its keys were replaced, and the grants' with them
+	}
+	return nil, errNotGranted()
+}
+
+// readable returns the manifests of the lists that the member can read
+// something of.
+func (s *Session) readable() []*statement {
+	return slices.DeleteFunc(s.visible(), func(m *statement) bool {
+		_, err := s.reach(ListID(m.object), ActionRead)
+		return err != nil
+	})
+}
