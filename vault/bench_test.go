@@ -8,7 +8,9 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/vaulttest"
 )
@@ -81,6 +83,39 @@ func BenchmarkReadContacts(b *testing.B) {
 		if n != benchRows() {
 			b.Fatal(n)
 		}
+	}
+}
+
+// BenchmarkRekey is to be compared with BenchmarkReadContacts: at most three times
+// its time.
+func BenchmarkRekey(b *testing.B) {
+	h, s, id := filled(b)
+	inv, err := s.Invite(b.Context(), "birch", vault.Plain)
+	if err != nil {
+		b.Fatal(err)
+	}
+	token, _, err := h.Vault.Join(b.Context(), inv.Code, crypto.NewSecret([]byte("six words nobody guesses at all")))
+	if err != nil {
+		b.Fatal(err)
+	}
+	birch, err := h.Vault.Session(b.Context(), token.Token)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		a, err := birch.RequestAccess(b.Context(), id, vault.AccessRequest{Fields: []string{"name"}, For: time.Hour, Reason: "r"})
+		if err == nil {
+			_, err = s.ApproveAccess(b.Context(), a.ID, vault.Decision{})
+		}
+		if err == nil {
+			_, err = s.RevokeAccess(b.Context(), a.ID)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	if l, err := s.List(b.Context(), id); err != nil || l.RekeyPending {
+		b.Fatal(l, err)
 	}
 }
 

@@ -92,22 +92,29 @@ func (s *Session) ApproveAccess(ctx context.Context, id AccessID, dec Decision) 
 
 // grantKeys wraps to a member what the fields of a grant are sealed to.
 func (s *Session) grantKeys(ctx context.Context, u *turnover, d *draft, m, who *statement) error {
-	to, err := agebox.ParseRecipient(who.fact(factRecipient))
-	if err != nil {
-		return err
-	}
-	for _, name := range columnNames(d.statement) {
-		f, err := s.fieldKey(ctx, m, name)
-		if err != nil {
-			return err
-		}
-		u.wrap(d, m.fieldEpoch(), name, who.object, f, to)
-	}
+	err := u.wrapFields(d, m.fieldEpoch(), who, func(name string) (*agebox.Identity, error) { return s.fieldKey(ctx, m, name) })
 	// An F that was replaced, or a field that was dropped, before this is durable
 	// would leave a key that should be dead.
 	d.rely(m, factFieldEpoch)
 	d.rely(m, factEpoch)
 	d.rely(m, factFields)
+	return err
+}
+
+// wrapFields wraps to a member what the columns are sealed to that a grant gives.
+func (u *turnover) wrapFields(d *draft, epoch int64, who *statement, key func(column string) (*agebox.Identity, error)) error {
+	to, err := agebox.ParseRecipient(who.fact(factRecipient))
+	if err != nil {
+		return err
+	}
+	for _, name := range columnNames(d.statement) {
+		f, err := key(name)
+		if err != nil {
+			return err
+		}
+		u.wrap(d, epoch, name, who.object, f, to)
+	}
+	d.setInt(factKeysEpoch, epoch)
 	d.rely(who, factRecipient)
 	return nil
 }
@@ -201,7 +208,23 @@ func (s *Session) RevokeAccess(ctx context.Context, id AccessID) (*Access, error
 	if err != nil {
 		return nil, err
 	}
-	return s.access(ctx, id)
+	a, err := s.access(ctx, id)
+	if err == nil {
+		s.rekeyAfter(ctx, a.List)
+	}
+	return a, err
+}
+
+// rekeyAfter re-keys a list after somebody's access was ended, if the member can.
+// Otherwise, or if it fails, it stays pending.
+func (s *Session) rekeyAfter(ctx context.Context, list ListID) {
+	m := s.v.statement(string(list))
+	if m == nil || m.kind != kindList || !isSteward(m, s.member) {
+		return
+	}
+	if err := s.rekey(ctx, list); err != nil {
+		s.v.log.Warn("a list could not be re-keyed; the next sign-in of a steward tries again", "list", list, "error", err)
+	}
 }
 
 func rowsRead(a *statement) *int64 {
@@ -215,6 +238,15 @@ func (d *draft) endAccess(status string, now time.Time) {
 	d.dropWraps()
 	d.facts[factStatus] = status
 	d.facts[factEnded] = day(now)
+}
+
+// dropFieldWraps is dropWraps of the F's.
+func (d *draft) dropFieldWraps() {
+	for name := range d.blobs {
+		if _, key, _, ok := parseWrap(name); ok && key != keyP {
+			d.remove(name)
+		}
+	}
 }
 
 func (d *draft) dropWraps() {
@@ -256,7 +288,7 @@ func (v *Vault) lapseAccesses(ctx context.Context) error {
 		case a.undecided() && !now.Before(untilOf(a)):
 			lapsed = append(lapsed, a)
 			locks = append(locks, a.locks()...)
-		case !a.undecided() && endedBefore(a, now.Add(-keepEnded)):
+		case !a.undecided() && endedBefore(a, now.Add(-keepEnded)) && !v.keepsForRekey(a):
 			old = append(old, a)
 		}
 	}
@@ -289,6 +321,13 @@ func (v *Vault) lapseAccesses(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// keepsForRekey reports whether an access is the one that tells that its list is
+// to be re-keyed. The caller holds mu.
+func (v *Vault) keepsForRekey(a *statement) bool {
+	l := v.lists[ListID(a.fact(factList))]
+	return l != nil && l.damage == nil && keptKeys(a, l.manifest)
 }
 
 func endedBefore(a *statement, t time.Time) bool {

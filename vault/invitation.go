@@ -284,6 +284,7 @@ func (u *turnover) dropHoldings(op string, who *statement) error {
 		}
 		for _, h := range m.holdings(who.object) {
 			u.draft(m).remove(h.name)
+			u.draft(m).stewardLeft()
 		}
 	}
 	if last > 0 {

@@ -69,6 +69,8 @@ type List struct {
 // ListDetail adds what those may know who can read the list.
 type ListDetail struct {
 	List
+	RekeyPending bool // somebody who lost access may have kept a key that is in use still
+
 	Readable  bool // the caller may read; the rest is zero otherwise
 	Contacts  int
 	Inbox     int // sign-ups not merged yet
@@ -367,7 +369,7 @@ func (s *Session) list(ctx context.Context, id ListID) (*ListDetail, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &ListDetail{List: *l}
+	d := &ListDetail{List: *l, RekeyPending: s.v.rekeyPending(m)}
 	if _, err := s.reach(id, ActionRead); err != nil {
 		return d, nil
 	}

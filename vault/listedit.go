@@ -241,7 +241,8 @@ func (v *Vault) createLocks(m *statement, n int) ([]slots.Slot, error) {
 // private list is sealed to L, by replacing L.
 func (s *Session) retitle(ctx context.Context, m *statement, d *draft, e ListEdit) error {
 	question := sheet.Field(e.DropField).Question()
-	if e.Title == nil && e.Purpose == nil && !question && (e.DropField == "" || m.fact(factPrivate) == "") {
+	otherKey := m.fact(factPrivate) != "" && m.fact(factEpoch) != d.fact(factEpoch)
+	if e.Title == nil && e.Purpose == nil && !question && !otherKey {
 		return nil
 	}
 	t, err := s.title(ctx, m)
@@ -349,7 +350,8 @@ func (s *Session) addField(ctx context.Context, m *statement, e ListEdit) (*draf
 	if err != nil {
 		return nil, err
 	}
-	return d, d.newFieldKey(m.fieldEpoch(), e.AddField, l)
+	_, err = d.newFieldKey(m.fieldEpoch(), e.AddField, l)
+	return d, err
 }
 
 // dropField takes a field from the list. Its key must be dead in every copy of
@@ -370,19 +372,8 @@ func (s *Session) dropField(ctx context.Context, m *statement, field string) (*d
 		return nil, &Error{Kind: Invalid, Op: op, Code: "unreachable",
 			Msg: "nobody on the list could be reached any more", Hint: "destroy the list instead"}
 	}
-	stewards := []*statement{}
-	for _, id := range stewardsOf(m) {
-		stewards = append(stewards, s.v.statement(string(id)))
-	}
 	d := m.draft()
-	old := m.int(factEpoch)
-	for name := range m.blobs {
-		if holderOf(name, old) != "" {
-			d.remove(name)
-		}
-	}
-	d.remove(recipientName(old, keyL))
-	l, err := s.newListKey(ctx, d, old+1, stewards)
+	l, err := s.replaceListKey(ctx, m, d)
 	if err != nil {
 		return nil, err
 	}
@@ -399,6 +390,23 @@ func (s *Session) dropField(ctx context.Context, m *statement, field string) (*d
 		g.columns = slices.DeleteFunc(slices.Clone(g.columns), func(c columnRef) bool { return c.name == field })
 	}
 	return d, s.resealRest(ctx, m, d, l.Recipient())
+}
+
+// replaceListKey puts a new L in the place of the one in use, for the stewards
+// and the recovery shares.
+func (s *Session) replaceListKey(ctx context.Context, m *statement, d *draft) (*agebox.Identity, error) {
+	stewards := []*statement{}
+	for _, id := range stewardsOf(m) {
+		stewards = append(stewards, s.v.statement(string(id)))
+	}
+	old := m.int(factEpoch)
+	for name := range m.blobs {
+		if holderOf(name, old) != "" {
+			d.remove(name)
+		}
+	}
+	d.remove(recipientName(old, keyL))
+	return s.newListKey(ctx, d, old+1, stewards)
 }
 
 // keepsReach reports whether a list of these fields that could reach people

@@ -81,7 +81,7 @@ func (s *Session) CreateList(ctx context.Context, n NewList) (*List, error) {
 		return nil, err
 	}
 	for _, f := range append(words(fields), columnMeta) {
-		if err := d.newFieldKey(1, f, l.Recipient()); err != nil {
+		if _, err := d.newFieldKey(1, f, l.Recipient()); err != nil {
 			return nil, err
 		}
 	}
@@ -321,15 +321,15 @@ func (s *Session) newListKey(ctx context.Context, d *draft, epoch int64, steward
 }
 
 // newFieldKey makes an F of the given epoch, sealed to L.
-func (d *draft) newFieldKey(epoch int64, field string, l *agebox.Recipient) error {
+func (d *draft) newFieldKey(epoch int64, field string, l *agebox.Recipient) (*agebox.Identity, error) {
 	f, err := agebox.NewIdentity()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d.setRecipient(recipientName(epoch, field), f.Recipient())
 	secret := f.Secret()
 	defer secret.Wipe()
-	return d.seal(keyName(epoch, field), d.keyBinding(epoch, field), secret.Bytes(), l)
+	return f, d.seal(keyName(epoch, field), d.keyBinding(epoch, field), secret.Bytes(), l)
 }
 
 func (d *draft) setTitle(t titleText, to *agebox.Recipient, slot slots.Slot) error {

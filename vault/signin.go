@@ -323,6 +323,12 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 	if err := v.coverPending(ctx, member, m); err != nil {
 		v.log.Warn("lists could not be sealed to the recovery shares; the next sign-in tries again", "error", err)
 	}
+	s, err := v.Session(ctx, token.Token)
+	if err != nil {
+		return Token{}, err // ended already
+	}
+	defer s.Close()
+	s.rekeyAllPending(ctx)
 	return token, nil
 }
 

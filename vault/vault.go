@@ -59,6 +59,7 @@ type Vault struct {
 	door       *door
 	sessions   *sessionTable
 	large      chan struct{} // capacity 1: held by an import that knows many contacts
+	rekeying   chan struct{} // capacity 1: held by whoever re-keys a list
 	inPlace    int           // maxInPlace; tests set less
 
 	founding sync.Mutex
@@ -173,6 +174,7 @@ func newVault(c *Config) *Vault {
 		clock:    newClock(c.Now, c.Elapsed, c.Slots),
 		sessions: newSessionTable(),
 		large:    make(chan struct{}, 1),
+		rekeying: make(chan struct{}, 1),
 		inPlace:  maxInPlace,
 		members:  map[MemberID]*statement{},
 		lists:    map[ListID]*listState{},

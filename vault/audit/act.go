@@ -28,10 +28,13 @@ const (
 	ListFieldDrop     Act = "list.field.drop"     // Fields were dropped and their keys destroyed
 	ListShorten       Act = "list.shorten"        // the deadline was moved to the earlier Deadline
 	ListRead          Act = "list.read"           // Fields of Count contacts were read; committed before the first row leaves
+	ListStewardAdd    Act = "list.steward.add"    // Subject became a steward
+	ListStewardRemove Act = "list.steward.remove" // Subject is no steward any more
 	ListImport        Act = "list.import"         // an import ended and stored Count contacts; Subject is the batch
 	ListImportUndo    Act = "list.import.undo"    // import Subject was undone: Count contacts are gone, Restored lost what it had added, Kept stay though it brought them
 	ListImportLapse   Act = "list.import.lapse"   // import Subject can no longer be undone, and what that took was dropped
 	ListPreview       Act = "list.preview"        // a sheet of Count rows was compared with the list, and nothing kept
+	ListRekey         Act = "list.rekey"          // Count contacts were sealed anew to keys that nobody who lost access has
 	ListDestroyIntent Act = "list.destroy.intent" // destruction was decided and the list is closed to everybody; its locks are still to be overwritten
 	ListDestroy       Act = "list.destroy"        // locks were overwritten and rows deleted; By is "deadline" when the deadline did it
 
@@ -54,7 +57,7 @@ func (a Act) Valid() bool {
 	case VaultSetup, VaultPurge, ClockAccepted, TamperFound,
 		SessionOpen, SessionClose, MemberPassphrase,
 		MemberInvite, MemberJoin, MemberReset, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
-		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview,
+		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview, ListRekey, ListStewardAdd, ListStewardRemove,
 		ListDestroyIntent, ListDestroy,
 		AccessRequest, AccessGrant, AccessDeny, AccessRevoke, AccessLapse, AccessPurge,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
