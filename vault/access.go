@@ -47,11 +47,16 @@ const (
 	StatusLapsed  = "lapsed"
 )
 
-// Actions are what can be asked for on a list.
-var Actions = []string{ActionRead}
+// Actions are what can be asked for on a list, in their order.
+var Actions = []string{ActionRead, ActionCorrect}
 
-// ActionRead is reading, and looking people up.
-const ActionRead = "read"
+const (
+	ActionRead    = "read"    // reading, and looking people up
+	ActionCorrect = "correct" // changing the granted fields of people who are on the list, and whether they may be shared
+)
+
+// laterActions are those that a later version has.
+var laterActions = []string{"add", "erase", "export"}
 
 // Policy for access.
 const (
@@ -225,6 +230,9 @@ func checkActions(op string, asked []string) ([]string, error) {
 	for _, a := range asked {
 		switch {
 		case slices.Contains(Actions, a):
+		case slices.Contains(laterActions, a):
+			return nil, &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "the actions " + strings.Join(laterActions, ", ") + " are not in this version",
+				Hint: "a steward can do that for you"}
 		default:
 			return nil, &Error{Kind: Invalid, Op: op, Code: "action-unknown", Fields: []FieldError{{"actions", "not an action"}},
 				Msg: "the actions are " + strings.Join(Actions, ", ")}

@@ -764,3 +764,101 @@ func TestAccessRaces(t *testing.T) {
 	d.Start()
 	sound(t, d.House, d.SignIn(), 0)
 }
+
+// TestCorrectByGrant: a grant to correct some fields changes those, and leaves the
+// columns that it does not open as they are, byte for byte.
+func TestCorrectByGrant(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	ana := d.ids[0]
+	refused(t, "without a grant", d.birch.CorrectContact(ctx, d.list, ana, map[string]string{"phone": "2125550199"}, ""), vault.Forbidden, "no-access", "")
+	d.grant(t, "name,email", time.Hour)
+	refused(t, "with one to read", d.birch.CorrectContact(ctx, d.list, ana, map[string]string{"name": "Ana"}, ""), vault.Forbidden, "no-access", "")
+	a, err := d.birch.RequestAccess(ctx, d.list, vault.AccessRequest{Fields: []string{"phone"}, Actions: []string{"correct", "read"}, For: time.Hour, Reason: "r"})
+	if err != nil || !slices.Equal(a.Actions, []string{"read", "correct"}) {
+		t.Fatalf("got %+v, %v", a, err)
+	}
+	must(t)(d.s.ApproveAccess(ctx, a.ID, vault.Decision{}))
+	db := openSQL(t, d.Dir)
+	column := func(name string) (sum string) {
+		t.Helper()
+		if err := db.QueryRow(`SELECT hex(sha256) FROM segment_column WHERE list = ? AND name = ?`, d.list, name).Scan(&sum); err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	email, phone := column("email"), column("phone")
+	for _, tt := range []struct {
+		name, field, value string
+		kind               vault.Kind
+		code               string
+	}{
+		{"a field to read only", "name", "Ana", vault.Forbidden, "field-outside"},
+		{"a number that is none", "phone", "12", vault.Invalid, "value-"},
+		{"the only way that is seen", "phone", "", vault.Invalid, "unreachable"},
+		{"no such field", "shoes", "42", vault.Invalid, "field-unknown"},
+	} {
+		err := d.birch.CorrectContact(ctx, d.list, ana, map[string]string{tt.field: tt.value}, "")
+		var e *vault.Error
+		if !errors.As(err, &e) || e.Kind != tt.kind || !strings.HasPrefix(e.Code, tt.code) {
+			t.Errorf("%s: got %v, want %s", tt.name, err, tt.code)
+		}
+	}
+	if err := d.birch.CorrectContact(ctx, d.list, ana, map[string]string{"phone": "(212) 555-0199"}, "no"); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.seen(t, d.s, "name", "email", "phone"); got != "Ana Prueba,ana@example.org,+12125550199\nLuis Prueba,luis@example.org,\nRosa Prueba,rosa@example.org,\n" {
+		t.Errorf("got %q", got)
+	}
+	if l, err := d.s.List(ctx, d.list); err != nil || l.Shareable.No != 1 {
+		t.Errorf("got %+v, %v, want one who said no", l, err)
+	}
+	if column("email") != email || column("phone") == phone {
+		t.Error("want the column of phones to be another and that of addresses the same")
+	}
+	refused(t, "nobody", d.birch.CorrectContact(ctx, d.list, "11111111-1111-4111-8111-111111111111", map[string]string{"phone": "2125550199"}, ""), vault.NotFound, "no-such-contact", "")
+	d.Clock.Add(time.Hour)
+	refused(t, "when it has lapsed", d.birch.CorrectContact(ctx, d.list, ana, map[string]string{"phone": "2125550198"}, ""), vault.Forbidden, "no-access", "")
+	d.birch = d.as(t, "birch", birchs)
+	a, err = d.birch.RequestAccess(ctx, d.list, vault.AccessRequest{Fields: []string{"phone"}, Actions: []string{"correct"}, For: time.Hour, Reason: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(d.s.ApproveAccess(ctx, a.ID, vault.Decision{}))
+	refused(t, "taking it away", d.birch.CorrectContact(ctx, d.list, ana, map[string]string{"phone": ""}, ""), vault.Invalid, "unreachable", "")
+	if got := d.seen(t, d.birch); got != "no-access" {
+		t.Errorf("correcting is not reading: got %q", got)
+	}
+	_, err = d.birch.RequestAccess(ctx, d.list, vault.AccessRequest{Fields: []string{"phone"}, Actions: []string{"erase"}, For: time.Hour, Reason: "r"})
+	refused(t, "a later action", err, vault.NotBuilt, "not-in-this-version", "")
+	d.Stop()
+	d.Start()
+	sound(t, d.House, d.SignIn(), 0)
+}
+
+// TestUndoAfterCorrectionByGrant: undoing an import leaves alone whom somebody has
+// corrected, also somebody who cannot say so under L.
+func TestUndoAfterCorrectionByGrant(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	rep := d.Import(d.s, d.list, "name,email,phone", "Eva Nueva,eva@example.org,", "Iris Nueva,iris@example.org,")
+	lines, ids := d.Contacts(d.s, d.list)
+	a, err := d.birch.RequestAccess(ctx, d.list, vault.AccessRequest{Fields: []string{"phone"}, Actions: []string{"correct"}, For: time.Hour, Reason: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(d.s.ApproveAccess(ctx, a.ID, vault.Decision{}))
+	eva := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "Eva") })
+	if err := d.birch.CorrectContact(ctx, d.list, ids[eva], map[string]string{"phone": "2125550177"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	u, err := d.s.UndoImport(ctx, d.list, rep.Batch)
+	if err != nil || u.Removed != 1 || u.Kept != 1 {
+		t.Errorf("got %+v, %v, want one removed and one kept", u, err)
+	}
+	if got := d.seen(t, d.s, "name", "email", "phone"); !strings.Contains(got, "Eva Nueva,eva@example.org,+12125550177\n") || strings.Contains(got, "Iris") {
+		t.Errorf("got %q", got)
+	}
+}

@@ -182,16 +182,80 @@ func (s *Session) CorrectContact(ctx context.Context, id ListID, contact Contact
 	if len(given) == 0 && shareable == "" {
 		return &Error{Kind: Invalid, Op: "vault.CorrectContact", Code: "nothing-to-do", Msg: "nothing to correct was given"}
 	}
-	m, unlock, err := s.change(ctx, id, patient)
+	c := correction{contact: contact, given: given, consent: consent, shareable: shareable != ""}
+	may, unlock, err := s.changeBy(ctx, id, ActionCorrect)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	values, err := cleanValues(m, given)
-	if err != nil {
+	if c.values, err = cleanValues(may.m, given); err != nil {
 		return err
 	}
-	at, err := s.locate(ctx, m, contact)
+	if may.grants == nil {
+		err = s.correct(ctx, may.m, &c)
+	} else {
+		err = s.correctByGrant(ctx, may, &c)
+	}
+	if err == nil {
+		s.v.sweepSoon()
+	}
+	return err
+}
+
+// changeBy is change for whoever may do an action.
+func (s *Session) changeBy(ctx context.Context, id ListID, action string) (may *reach, unlock func(), err error) {
+	if _, err = s.reach(id, action); err != nil {
+		return nil, nil, err
+	}
+	l, _, err := s.open(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if unlock, err = l.lock(ctx, patient); err != nil {
+		return nil, nil, err
+	}
+	if may, err = s.reach(id, action); err != nil { // it may have ended while we waited
+		unlock()
+		return nil, nil, err
+	}
+	return may, unlock, nil
+}
+
+// A correction is what somebody wants to change of one contact.
+type correction struct {
+	contact   ContactID
+	given     map[string]string
+	values    []string // clean, in the order of the list's fields
+	consent   sheet.Consent
+	shareable bool // consent is given
+}
+
+// apply changes a row and says what was changed: for the trail, and in the bits of
+// touches.
+func (c *correction) apply(t *table, row int, fields []sheet.Field) (named []string, changed uint16) {
+	for i, f := range fields {
+		if _, ok := c.given[string(f)]; ok {
+			t.set(row, string(f), c.values[i])
+			named = append(named, string(f))
+			changed |= 1 << i
+		}
+	}
+	if c.shareable {
+		one := t.meta(row)
+		one.consent = c.consent
+		t.setMeta(row, one)
+		named = append(named, string(sheet.Shareable))
+		changed |= touchedConsent
+	}
+	return named, changed
+}
+
+func (c *correction) entry(named []string) audit.Entry {
+	return audit.Entry{Act: audit.ContactCorrect, Subject: string(c.contact), Fields: named}
+}
+
+func (s *Session) correct(ctx context.Context, m *statement, c *correction) error {
+	at, err := s.locate(ctx, m, c.contact)
 	if err != nil {
 		return err
 	}
@@ -205,36 +269,66 @@ func (s *Session) CorrectContact(ctx context.Context, id ListID, contact Contact
 		return err
 	}
 	fields := fieldsOf(m)
-	entry := audit.Entry{Act: audit.ContactCorrect, Subject: string(contact)}
-	changed := uint16(0)
-	for i, f := range fields {
-		if _, named := given[string(f)]; named {
-			t.set(at.row, string(f), values[i])
-			entry.Fields = append(entry.Fields, string(f))
-			changed |= 1 << i
-		}
-	}
+	named, changed := c.apply(t, at.row, fields)
 	if !reachable(fields, func(f sheet.Field) string { return t.get(at.row, string(f)) }) {
 		return errUnreachable()
 	}
-	c := t.meta(at.row)
-	if shareable != "" {
-		c.consent = consent
-		t.setMeta(at.row, c)
-		entry.Fields = append(entry.Fields, string(sheet.Shareable))
-		changed |= touchedConsent
-	}
-	if _, err := e.touch(ctx, &c, changed); err != nil {
+	one := t.meta(at.row)
+	if _, err := e.touch(ctx, &one, changed); err != nil {
 		return err
 	}
 	if err := e.replace(*at.segment, t); err != nil {
 		return err
 	}
-	if err := e.commit(ctx, entry); err != nil {
+	return e.commit(ctx, c.entry(named))
+}
+
+// correctByGrant corrects for somebody who reaches some columns only: the others
+// stay as they are.
+func (s *Session) correctByGrant(ctx context.Context, may *reach, c *correction) error {
+	m, all := may.m, fieldsOf(may.m)
+	for name := range c.given {
+		if !containsField(may.fields, name) {
+			return &Error{Kind: Forbidden, Op: "vault.CorrectContact", Code: "field-outside", Params: map[string]string{"field": name},
+				Msg: fmt.Sprintf("%s is not among the fields of this list that you may correct", name)}
+		}
+	}
+	at, err := s.locate(ctx, m, c.contact)
+	if err != nil {
 		return err
 	}
-	s.v.sweepSoon()
-	return nil
+	e, err := s.newScopedEdit(ctx, m, append([]string{columnMeta}, words(may.fields)...))
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	t, err := e.table(ctx, at.segment)
+	if err != nil {
+		return err
+	}
+	named, _ := c.apply(t, at.row, all)
+	for i, f := range all {
+		// Of what the member does not see it is not known whether it reaches the person.
+		if _, ok := c.given[string(f)]; ok && c.values[i] == "" && isWay(f, all) && !reachable(all, func(f sheet.Field) string { return t.get(at.row, string(f)) }) {
+			return errUnreachable()
+		}
+	}
+	one := t.meta(at.row)
+	one.byHand = true
+	t.setMeta(at.row, one)
+	if err := e.amend(*at.segment, t); err != nil {
+		return err
+	}
+	e.by = may
+	return e.commit(ctx, c.entry(named))
+}
+
+// isWay reports whether a field counts for reachable on a list of these fields.
+func isWay(f sheet.Field, fields []sheet.Field) bool {
+	if slices.Contains(fields, sheet.Email) || slices.Contains(fields, sheet.Phone) {
+		return f == sheet.Email || f == sheet.Phone
+	}
+	return f == sheet.Name || f == sheet.GivenName || f == sheet.FamilyName
 }
 
 var consentWords = map[string]sheet.Consent{"": sheet.Unasked, "yes": sheet.Yes, "no": sheet.No}

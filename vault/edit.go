@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -147,9 +148,11 @@ func (s *sealer) seal(g *segment, names []string, data [][]byte) ([]sealedColumn
 		out = append(out, sealedColumn{g.id, name, sum, sealed})
 		g.columns = append(g.columns, columnRef{name, sum})
 	}
-	slices.SortFunc(g.columns, func(a, b columnRef) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
+	slices.SortFunc(g.columns, byName)
 	return out, nil
 }
+
+func byName(a, b columnRef) int { return strings.Compare(a.name, b.name) }
 
 // An edit changes a few segments of a list in one act. The caller holds the
 // list's lock.
@@ -160,14 +163,20 @@ type edit struct {
 	reader *reader
 	put    []sealedColumn
 	gone   []int64
+	by     *reach // not nil: the grants by which it is made, which must be in force
 }
 
 func (s *Session) newEdit(ctx context.Context, m *statement) (*edit, error) {
+	return s.newScopedEdit(ctx, m, columnNames(m))
+}
+
+// newScopedEdit is newEdit for somebody who reaches these columns only.
+func (s *Session) newScopedEdit(ctx context.Context, m *statement, names []string) (*edit, error) {
 	sealer, err := s.v.newSealer(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	reader, err := s.newReader(ctx, m, columnNames(m))
+	reader, err := s.newReader(ctx, m, names)
 	if err != nil {
 		sealer.Close()
 		return nil, err
@@ -198,16 +207,33 @@ func (e *edit) replace(g segment, t *table) error {
 		e.d.setSegment(g)
 		return nil
 	}
+	return e.seal(&g, t)
+}
+
+// amend seals the columns of t, and leaves the others of g and its revision as
+// they are: what they are bound to is the same.
+func (e *edit) amend(g segment, t *table) error {
+	others := slices.DeleteFunc(slices.Clone(g.columns), func(c columnRef) bool { return t.column(c.name) >= 0 })
+	if err := e.seal(&g, t); err != nil {
+		return err
+	}
+	g.columns = append(g.columns, others...)
+	slices.SortFunc(g.columns, byName)
+	e.d.setSegment(g)
+	return nil
+}
+
+func (e *edit) seal(g *segment, t *table) error {
 	data := make([][]byte, len(t.names))
 	for i := range t.names {
 		data[i] = t.data(i)
 	}
-	sealed, err := e.sealer.seal(&g, t.names, data)
+	sealed, err := e.sealer.seal(g, t.names, data)
 	if err != nil {
 		return err
 	}
 	e.put = append(e.put, sealed...)
-	e.d.setSegment(g)
+	e.d.setSegment(*g)
 	return nil
 }
 
@@ -222,6 +248,13 @@ func (s *statement) newSegment() segment {
 func (e *edit) commit(ctx context.Context, entry audit.Entry) error {
 	entry.By, entry.List = string(e.s.member), e.d.object
 	return e.s.do(ctx, func(t *actTx) error {
+		if e.by != nil {
+			for _, f := range entry.Fields {
+				if err := e.by.inForce(t, f); err != nil {
+					return err
+				}
+			}
+		}
 		for _, c := range e.put {
 			if err := t.PutColumn(e.d.object, c.segment, c.name, c.sum, c.data); err != nil {
 				return err

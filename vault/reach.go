@@ -86,6 +86,18 @@ func (r *reach) record(t *actTx, e audit.Entry, fields []sheet.Field) error {
 	return nil
 }
 
+// inForce reports with an error within an act that no grant reaches a field any
+// more; what belongs to the contact itself is reached by any.
+func (r *reach) inForce(t *actTx, field string) error {
+	for _, a := range r.grants {
+		now := t.current(a.object)
+		if now != nil && now.granted(t.now) && (field == string(sheet.Shareable) || containsField(fieldsOf(now), field)) {
+			return nil
+		}
+	}
+	return errNotGranted()
+}
+
 // grantedKey opens an F or F_meta of a list for a member who is no steward of it:
 // out of a wrap that a grant in force has, of which there is none for any other
 // field.

@@ -26,13 +26,18 @@ const columnMeta = "meta"
 // metaSize is the length of a meta record, in bytes: contact id (16), day
 // added as days since 1970-01-01 (2, big-endian), number of the batch within
 // the list, 0 when added by hand (4, big-endian), consent to be shared (1:
-// 0 not asked, 1 yes, 2 no), flags (1: metaTraced).
+// 0 not asked, 1 yes, 2 no), flags (1: metaTraced, metaByHand).
 const metaSize = 24
 
 // metaTraced in a contact's flags says that an import which met it has changed
 // it, or would have: there may be traces of it (see trace.go). It is not taken
 // away when they are dropped.
 const metaTraced = 1
+
+// metaByHand says that somebody who does not hold L has corrected the contact, and
+// could not say so in what is kept to undo imports: undoing one leaves all of it
+// alone.
+const metaByHand = 2
 
 // minSealed is the least length, in bytes, of what a column holds before it is
 // sealed, so that a list of three and a list of thirty look alike.
@@ -49,6 +54,7 @@ type meta struct {
 	batch   uint32
 	consent sheet.Consent
 	traced  bool
+	byHand  bool
 }
 
 func (m *meta) append(dst []byte) []byte {
@@ -59,6 +65,9 @@ func (m *meta) append(dst []byte) []byte {
 	if m.traced {
 		flags = metaTraced
 	}
+	if m.byHand {
+		flags |= metaByHand
+	}
 	return append(dst, byte(m.consent), flags)
 }
 
@@ -68,6 +77,7 @@ func parseMeta(rec []byte) (m meta) {
 	m.batch = binary.BigEndian.Uint32(rec[18:])
 	m.consent = sheet.Consent(rec[22])
 	m.traced = rec[23]&metaTraced != 0
+	m.byHand = rec[23]&metaByHand != 0
 	return m
 }
 
@@ -191,7 +201,7 @@ func (c *columnCodec) decode(dst []byte, name string, rows int, body []byte) ([]
 func validRows(name string, data []byte) bool {
 	if name == columnMeta {
 		for ; len(data) > 0; data = data[metaSize:] {
-			if c := sheet.Consent(data[22]); c != sheet.Unasked && c != sheet.Yes && c != sheet.No || data[23]&^metaTraced != 0 {
+			if c := sheet.Consent(data[22]); c != sheet.Unasked && c != sheet.Yes && c != sheet.No || data[23]&^(metaTraced|metaByHand) != 0 {
 				return false
 			}
 		}

@@ -203,6 +203,9 @@ func (u *undoing) decide(c *meta, l *lot) {
 		l.traces = append(l.traces, u.later[i].record.trace(c))
 	}
 	hand := u.hand[keyOfContact(c.id)]
+	if c.byHand {
+		hand = fieldBits | touchedConsent | touched
+	}
 	if c.batch == u.batch.n {
 		u.decideBrought(hand, l)
 		return
