@@ -43,7 +43,7 @@ func (s *Session) ChangePassphrase(ctx context.Context, old, new crypto.Secret) 
 	}
 	_, lists := v.snapshot()
 	defer v.holdLists(ctx, heldBy(lists, me.object))()
-	err = v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+	err = s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		if err := v.noDamagedList(op); err != nil {
 			return audit.Entry{}, err
 		}

@@ -132,3 +132,19 @@ func TestSharesNeedThePassphrase(t *testing.T) {
 		t.Errorf("a draft of before the passphrase was changed: got %v, want not found", err)
 	}
 }
+
+// TestSignedOutSessionChangesNoPassphrase: a request that is still under way when
+// its session ends does not go on to set a passphrase, though it knows the old one.
+func TestSignedOutSessionChangesNoPassphrase(t *testing.T) {
+	t.Parallel()
+	h := vaulttest.New(t)
+	s := h.SignIn()
+	if err := s.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ChangePassphrase(t.Context(), secret(vaulttest.Passphrase), secret(newer)); vault.KindOf(err) != vault.Unauthenticated {
+		t.Errorf("got %v, want unauthenticated", err)
+	}
+	cannotSignIn(t, h, "a passphrase that was refused", vaulttest.Handle, newer)
+	h.SignIn()
+}
