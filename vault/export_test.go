@@ -87,8 +87,9 @@ func (v *Vault) makeStatement(ctx context.Context, key, value string, recorded b
 // HalfSignIn opens a member's identity as a sign-in does, and returns what
 // opens the session.
 func (v *Vault) HalfSignIn(ctx context.Context, handle string, pass crypto.Secret) (func() (Token, error), error) {
+	begun := v.sessions.begin()
 	m, member, err := v.unlockMember(ctx, v.handleMAC(v.ID(), handle), pass)
-	return func() (Token, error) { return v.openSession(member, m) }, err
+	return func() (Token, error) { return v.openSession(member, m, begun) }, err
 }
 
 // Uncover takes the recovery shares' wrap of a list's key away, as if the list

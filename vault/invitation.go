@@ -340,6 +340,7 @@ func (v *Vault) Join(ctx context.Context, typed string, pass crypto.Secret) (Tok
 }
 
 func (v *Vault) join(ctx context.Context, c code, hash string, pass crypto.Secret) (Token, string, error) {
+	begun := v.sessions.begin()
 	who, o, err := v.openInvitation(ctx, c, hash)
 	if err != nil {
 		return Token{}, "", err
@@ -380,7 +381,7 @@ func (v *Vault) join(ctx context.Context, c code, hash string, pass crypto.Secre
 	if err != nil {
 		return Token{}, "", err
 	}
-	token, err := v.openSession(MemberID(who.object), m)
+	token, err := v.openSession(MemberID(who.object), m, begun)
 	return token, strings.TrimRight(string(name), " "), err
 }
 

@@ -29,6 +29,7 @@ func (s *Session) ChangePassphrase(ctx context.Context, old, new crypto.Secret) 
 		return Token{}, &Error{Kind: Invalid, Op: op, Code: "passphrase-same", Msg: "the new passphrase is the old one"}
 	}
 	v := s.v
+	begun := v.sessions.begin()
 	me, m, err := s.proveSelf(ctx, op, old)
 	if err != nil {
 		return Token{}, err
@@ -63,7 +64,7 @@ func (s *Session) ChangePassphrase(ctx context.Context, old, new crypto.Secret) 
 	if err != nil {
 		return Token{}, err
 	}
-	return v.openSession(s.member, fresh)
+	return v.openSession(s.member, fresh, begun)
 }
 
 // proveSelf asks for the passphrase of a member who is signed in, for acts that a

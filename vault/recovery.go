@@ -252,25 +252,28 @@ type RecoveryDraft struct {
 	Expires time.Time
 }
 
-// recoveryDrafts holds the one draft that waits. A newer one takes its place.
+// recoveryDrafts holds the one draft that waits. A newer one takes its place. It
+// is kept in the session that it was begun in, and ends with it: whoever ends
+// sessions ends what somebody in them was about to put in force.
 type recoveryDrafts struct {
 	mu      sync.Mutex
 	id      string
 	member  MemberID
+	session sessionID
 	expires time.Time
 	set     *recoverySet
 }
 
-func (d *recoveryDrafts) put(id string, member MemberID, expires time.Time, set *recoverySet) {
+func (d *recoveryDrafts) put(id string, s *Session, expires time.Time, set *recoverySet) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.id, d.member, d.expires, d.set = id, member, expires, set
+	d.id, d.member, d.session, d.expires, d.set = id, s.member, s.id, expires, set
 }
 
-func (d *recoveryDrafts) get(id string, member MemberID, now time.Time) *recoverySet {
+func (d *recoveryDrafts) get(id string, s *Session, now time.Time) *recoverySet {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.set == nil || d.id != id || d.member != member || !now.Before(d.expires) {
+	if d.set == nil || d.id != id || d.member != s.member || d.session != s.id || !now.Before(d.expires) {
 		return nil
 	}
 	return d.set
@@ -281,6 +284,15 @@ func (d *recoveryDrafts) dropOf(member MemberID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.member == member {
+		d.set = nil
+	}
+}
+
+// dropBegunIn drops what was begun in a session that has ended.
+func (d *recoveryDrafts) dropBegunIn(ended ...sessionID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if slices.Contains(ended, d.session) {
 		d.set = nil
 	}
 }
@@ -331,7 +343,7 @@ func (s *Session) DraftRecovery(ctx context.Context, pass crypto.Secret, scheme 
 		return nil, err
 	}
 	d := &RecoveryDraft{ID: newID(), Scheme: set.scheme(), Set: set.number, Shares: made, Expires: now.Add(draftTTL).Truncate(time.Second)}
-	v.drafts.put(d.ID, s.member, d.Expires, set)
+	v.drafts.put(d.ID, s, d.Expires, set)
 	return d, nil
 }
 
@@ -345,7 +357,7 @@ func (s *Session) KeepRecovery(ctx context.Context, id string) (*RecoveryState, 
 		return nil, err
 	}
 	v := s.v
-	set := v.drafts.get(id, s.member, v.clock.now())
+	set := v.drafts.get(id, s, v.clock.now())
 	if set == nil {
 		return nil, &Error{Kind: NotFound, Op: op, Code: "no-such-draft", Msg: "these recovery shares are not waiting to be kept: they were kept already, or it took too long",
 			Hint: "make new ones; sheets that were printed and not kept open nothing"}

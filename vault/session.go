@@ -37,14 +37,25 @@ type sealedSession struct {
 	expires   time.Time
 	nonce     [chacha20poly1305.NonceSizeX]byte
 	sealed    []byte
+
+	name  string        // what its member calls it by; random, so it leads to neither token nor sessionID
+	ended chan struct{} // closed when it is dropped
 }
 
 type sessionTable struct {
 	mu   sync.Mutex
 	byID map[sessionID]*sealedSession
+
+	// Endings that sign-ins under way must not outlive are counted: how many
+	// there were, and which of them was the last for everybody and for a member.
+	endings  uint64
+	endedAll uint64
+	endedOf  map[MemberID]uint64
 }
 
-func newSessionTable() *sessionTable { return &sessionTable{byID: map[sessionID]*sealedSession{}} }
+func newSessionTable() *sessionTable {
+	return &sessionTable{byID: map[sessionID]*sealedSession{}, endedOf: map[MemberID]uint64{}}
+}
 
 // live returns a copy of a session that has neither expired nor outlived the
 // identity that it was opened with, nil if there is none.
@@ -74,9 +85,26 @@ func (t *sessionTable) get(id sessionID) *sealedSession {
 	return &c
 }
 
-func (t *sessionTable) add(id sessionID, s *sealedSession) {
+// A beginning is the moment at which somebody begins to sign in, as the number of
+// endings that were before it.
+type beginning uint64
+
+// begin is called before the secret of somebody who signs in is looked at.
+func (t *sessionTable) begin() beginning {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return beginning(t.endings)
+}
+
+// add makes s a session, unless all sessions of its member were ended since it
+// was begun: whoever ended them means that one too.
+func (t *sessionTable) add(id sessionID, s *sealedSession, begun beginning) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last := max(t.endedAll, t.endedOf[s.member]); last > uint64(begun) {
+		clear(s.sealed)
+		return false
+	}
 	var oldest sessionID
 	count := 0
 	for other, o := range t.byID {
@@ -91,6 +119,7 @@ func (t *sessionTable) add(id sessionID, s *sealedSession) {
 		t.dropLocked(oldest)
 	}
 	t.byID[id] = s
+	return true
 }
 
 func (t *sessionTable) drop(id sessionID) {
@@ -103,6 +132,7 @@ func (t *sessionTable) dropLocked(id sessionID) {
 	if s := t.byID[id]; s != nil {
 		clear(s.sealed)
 		delete(t.byID, id)
+		close(s.ended) // after it is gone: see Session.Ended
 	}
 }
 
@@ -120,9 +150,18 @@ func (t *sessionTable) dropMember(member MemberID) {
 func (t *sessionTable) dropAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.dropAllLocked()
+}
+
+// dropAllLocked ends every session there is, or is just being opened.
+func (t *sessionTable) dropAllLocked() (ended []sessionID) {
+	t.endings++
+	t.endedAll = t.endings
 	for id := range t.byID {
+		ended = append(ended, id)
 		t.dropLocked(id)
 	}
+	return ended
 }
 
 // sweep drops what has expired.
@@ -159,8 +198,9 @@ func sessionKeys(secret []byte) (id sessionID, key []byte, err error) {
 
 // openSession seals M into a new session and returns its token. M is the
 // member's of now: if the passphrase was replaced, or the member reset, after M
-// was opened, there is no session.
-func (v *Vault) openSession(member MemberID, m *agebox.Identity) (Token, error) {
+// was opened, there is no session. Nor is there one if the member's sessions, or
+// everybody's, were ended since begun.
+func (v *Vault) openSession(member MemberID, m *agebox.Identity, begun beginning) (Token, error) {
 	secret := randomBytes(32)
 	defer clear(secret)
 	id, key, err := sessionKeys(secret)
@@ -172,12 +212,16 @@ func (v *Vault) openSession(member MemberID, m *agebox.Identity) (Token, error) 
 	if err != nil {
 		return Token{}, err
 	}
-	s := &sealedSession{member: member, recipient: m.Recipient().String(), expires: v.clock.now().Add(sessionTTL).Truncate(time.Second)}
+	s := &sealedSession{member: member, recipient: m.Recipient().String(), expires: v.clock.now().Add(sessionTTL).Truncate(time.Second),
+		name: newID(), ended: make(chan struct{})}
 	copy(s.nonce[:], randomBytes(len(s.nonce)))
 	plain := m.Secret()
 	defer plain.Wipe()
 	s.sealed = aead.Seal(nil, s.nonce[:], plain.Bytes(), sessionAD(id, member))
-	v.sessions.add(id, s)
+	if !v.sessions.add(id, s, begun) {
+		return Token{}, &Error{Kind: Conflict, Op: "vault.openSession", Code: "sessions-ended",
+			Msg: "all sessions were ended while this one was being opened", Hint: "sign in again; a passphrase that was just set is in force"}
+	}
 	// Looked at when the session is there: who replaces M publishes that first
 	// and drops the sessions then, so one of the two sees the other.
 	if _, err := v.current(string(member), m); err != nil {
@@ -210,6 +254,7 @@ type Session struct {
 	member  MemberID
 	expires time.Time
 	m       *agebox.Identity
+	gone    <-chan struct{} // closed when the session is dropped
 
 	recipient string // of m
 
@@ -255,7 +300,7 @@ func (v *Vault) Session(_ context.Context, token string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{v: v, id: id, member: sealed.member, recipient: sealed.recipient, expires: sealed.expires, m: identity, keys: map[string]*agebox.Identity{}}, nil
+	return &Session{v: v, id: id, member: sealed.member, recipient: sealed.recipient, expires: sealed.expires, m: identity, gone: sealed.ended, keys: map[string]*agebox.Identity{}}, nil
 }
 
 // Close forgets the keys opened for the request.
@@ -309,19 +354,6 @@ func (s *Session) turnOver(ctx context.Context, build func(*turnover) (audit.Ent
 		}
 		return check(t)
 	})
-}
-
-// End signs out: the session is dropped, then recorded.
-func (s *Session) End(ctx context.Context) error {
-	s.v.sessions.drop(s.id)
-	err := s.v.do(ctx, func(t *actTx) error {
-		return t.record(audit.Entry{Act: audit.SessionClose, By: string(s.member)})
-	})
-	if KindOf(err) == Unavailable {
-		return &Error{Kind: Unavailable, Op: "vault.End", Code: "end-not-recorded", RetryAfter: time.Second, Err: err,
-			Msg: "you are signed out, but the audit trail could not say so: the disk is full or cannot be written", Hint: "free some space"}
-	}
-	return err
 }
 
 // Who says who is signed in.

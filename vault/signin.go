@@ -302,6 +302,7 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 		return Token{}, err
 	}
 	defer v.door.leave(mac)
+	begun := v.sessions.begin()
 	m, member, err := v.unlockMember(ctx, mac, pass)
 	if err != nil {
 		if KindOf(err) == CannotOpen {
@@ -316,7 +317,7 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 	if err != nil {
 		return Token{}, err
 	}
-	token, err := v.openSession(member, m)
+	token, err := v.openSession(member, m, begun)
 	if err != nil {
 		return Token{}, err
 	}

@@ -8,10 +8,12 @@ const (
 	VaultSetup    Act = "vault.setup"    // the vault was made; By is its first organiser
 	VaultPurge    Act = "vault.purge"    // start cleared what an interrupted act had left: unnamed locks, imports without an end; Count says how many
 	ClockAccepted Act = "clock.accepted" // somebody declared a clock right that stood behind the newest recorded time
+	VaultLockdown Act = "vault.lockdown" // an organiser ended everybody's sessions, Count of them
 	TamperFound   Act = "tamper.found"   // a stored object did not match what the trail vouches for; Subject is the object
 
 	SessionOpen      Act = "session.open"      // a member signed in
 	SessionClose     Act = "session.close"     // a member signed out
+	SessionEnd       Act = "session.end"       // By ended Count of the member's own sessions
 	MemberPassphrase Act = "member.passphrase" // a member's passphrase was replaced; Subject is the member
 
 	MemberInvite      Act = "member.invite"       // Subject was invited; Deadline is when the invitation lapses
@@ -54,8 +56,8 @@ const (
 // Valid reports whether a is one of the acts above.
 func (a Act) Valid() bool {
 	switch a {
-	case VaultSetup, VaultPurge, ClockAccepted, TamperFound,
-		SessionOpen, SessionClose, MemberPassphrase,
+	case VaultSetup, VaultPurge, ClockAccepted, VaultLockdown, TamperFound,
+		SessionOpen, SessionClose, SessionEnd, MemberPassphrase,
 		MemberInvite, MemberJoin, MemberReset, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
 		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview, ListRekey, ListStewardAdd, ListStewardRemove,
 		ListDestroyIntent, ListDestroy,
