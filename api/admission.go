@@ -36,6 +36,8 @@ const (
 	importSeats, importLine = 3, 32    // imports being read
 	drainSeats              = 16       // refused uploads being read away
 
+	lockdownSeats, lockdownLine = 4, 32 // lock-downs: nothing else that the service is busy with keeps one waiting
+
 	linePatience = 15 * time.Second       // for a seat
 	pressure     = 250 * time.Millisecond // how often those in line ask the slow ones to leave
 	slowWrite    = 5 * time.Second        // a client that takes longer for one chunk gives way to those in line

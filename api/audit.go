@@ -36,6 +36,7 @@ func (s *Server) getAuditEntries(c echo.Context, m *vault.Session) error {
 	}
 	lines := strings.Contains(c.Request().Header.Get(echo.HeaderAccept), ndjson)
 	out := newStream(c, echo.MIMEApplicationJSON)
+	defer out.endsWith(m)()
 	if lines {
 		out.mediaType = ndjson
 	} else {
@@ -108,6 +109,7 @@ func (s *Server) postVerification(c echo.Context, m *vault.Session) error {
 // getAuditExport handles GET /v1/audit/export.
 func (s *Server) getAuditExport(c echo.Context, m *vault.Session) error {
 	out := newStream(c, ndjson)
+	defer out.endsWith(m)()
 	if err := m.AuditExport(c.Request().Context(), out); err != nil {
 		return err
 	}

@@ -26,6 +26,10 @@ func (s *Server) opening(h memberHandler) echo.HandlerFunc { return s.admitted(s
 // the client takes it.
 func (s *Server) streaming(h memberHandler) echo.HandlerFunc { return s.admitted(s.streams, h) }
 
+// urgent is member for what must not wait behind anything else, as it may be meant
+// to end just that.
+func (s *Server) urgent(h memberHandler) echo.HandlerFunc { return s.admitted(s.lockdowns, h) }
+
 // admitted opens the session of a request for the length of it. Everything that
 // others decide the length of comes first: while a body is on its way, or the
 // request waits for its turn, no key is in memory.

@@ -35,6 +35,7 @@ func (s *Server) getContacts(c echo.Context, m *vault.Session) error {
 	defer reading.Close()
 
 	out := newStream(c, r.mediaType())
+	defer out.endsWith(m)()
 	out.buf = r.begin(out.buf, reading.Fields())
 	for {
 		segment, err := reading.Next(ctx)

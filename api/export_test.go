@@ -54,3 +54,37 @@ func AppendContact(f client.Format, fields []sheet.Field, c *vault.Contact) func
 		return len(b)
 	}
 }
+
+// Endless adds a route whose answer has no end, and returns what is closed when
+// the first one has ended.
+func (s *Server) Endless(path string) (ended <-chan struct{}) {
+	left := make(chan struct{})
+	s.echo.GET(path, s.streaming(func(c echo.Context, m *vault.Session) error {
+		defer close(left)
+		out := newStream(c, echo.MIMETextPlain)
+		defer out.endsWith(m)()
+		for {
+			out.buf = append(out.buf, make([]byte, chunk)...)
+			if err := out.more(); err != nil {
+				return err
+			}
+		}
+	}))
+	return left
+}
+
+// TakeSeats takes every seat but those for lock-downs.
+func (s *Server) TakeSeats() (leave func()) {
+	var gates []*gate
+	for _, g := range []*gate{s.light, s.openings, s.streams, s.imports} {
+		for range cap(g.seats) {
+			g.seats <- struct{}{}
+			gates = append(gates, g)
+		}
+	}
+	return func() {
+		for _, g := range gates {
+			<-g.seats
+		}
+	}
+}

@@ -90,6 +90,7 @@ func (s *Server) importSheet(c echo.Context, up *upload) (*vault.ImportReport, e
 	if err != nil {
 		return nil, badBody("content-type", "an import is a multipart form", "send parts named options and file as multipart/form-data")
 	}
+	defer up.endsWith(m)()
 	up.allowed = maxBeforeSheet
 	o, err := importOptions(form, up)
 	if err != nil {
@@ -210,9 +211,27 @@ type upload struct {
 	done     bool          // ended properly
 	err      error         // why it ended early
 
+	session *vault.Session // with which it ends; nil: there is none yet
+
 	waited time.Duration // for the client since the rate was last looked at
 	total  time.Duration // in all
 	got    int           // bytes in the time waited
+}
+
+// endsWith makes the upload end at once when the session does, also while it waits
+// for the client. stop is called when it is over.
+func (u *upload) endsWith(m *vault.Session) (stop func()) {
+	u.session = m
+	return whenEnded(m, func() { _ = u.rc.SetReadDeadline(time.Now()) })
+}
+
+// alive is asked after a deadline is set: a session that ends from here on sets
+// one of its own.
+func (u *upload) alive() error {
+	if u.session == nil {
+		return nil
+	}
+	return u.session.Alive()
 }
 
 func (u *upload) Read(p []byte) (int, error) {
@@ -226,6 +245,9 @@ func (u *upload) Read(p []byte) (int, error) {
 	start := time.Now()
 	if err := u.rc.SetReadDeadline(start.Add(u.patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		u.err = u.cause(err)
+		return 0, u.err
+	}
+	if u.err = u.alive(); u.err != nil {
 		return 0, u.err
 	}
 	n, err := u.body.Read(p)
@@ -278,6 +300,9 @@ func (u *upload) cause(err error) error {
 	case errors.As(err, &large):
 		return tooLarge(large.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		if ended := u.alive(); ended != nil {
+			return ended
+		}
 		u.stalled = true
 		return &statusError{http.StatusRequestTimeout, &vault.Error{Kind: vault.Unavailable, Code: "upload-stalled",
 			Msg: "the upload stalled for " + u.patience.String() + ", nothing was stored", Hint: "try again on a better line"}}

@@ -137,6 +137,7 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"NewPassphrase": client.NewPassphrase{}, "Member": client.Member{}, "NewMember": client.NewMember{}, "MemberRef": client.MemberRef{},
 		"Invitation": client.Invitation{}, "Joining": client.Joining{}, "Joined": client.Joined{}, "Recovery": client.Recovery{},
 		"RecoveryOrder": client.RecoveryOrder{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{},
+		"SessionInfo": client.SessionInfo{}, "Ended": client.Ended{},
 		"Review": client.Review{}, "ReviewList": client.ReviewList{}, "Proposal": client.Proposal{},
 	} {
 		var want, got []string

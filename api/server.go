@@ -66,6 +66,7 @@ type Server struct {
 	conns                                      *connections
 	bodies, uploads, writers                   *crowd
 	light, openings, streams, imports, refused *gate
+	lockdowns                                  *gate
 	turnedAway                                 tally
 }
 
@@ -89,6 +90,7 @@ func New(c Config) *Server {
 	s.streams = newGate(streamSeats, streamLine, s.writers.press)
 	s.imports = newGate(importSeats, importLine, nil)
 	s.refused = newGate(drainSeats, 0, nil)
+	s.lockdowns = newGate(lockdownSeats, lockdownLine, nil)
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
@@ -110,6 +112,10 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/sessions", s.postSession)
 	e.GET("/v1/session", s.member(s.getSession))
 	e.DELETE("/v1/session", s.member(s.deleteSession))
+	e.GET("/v1/sessions", s.member(s.getSessions))
+	e.DELETE("/v1/sessions", s.member(s.deleteSessions))
+	e.DELETE("/v1/sessions/:session", s.member(s.deleteSessionNamed))
+	e.POST("/v1/lockdown", s.urgent(s.postLockdown))
 
 	e.PUT("/v1/passphrase", s.member(s.putPassphrase))
 

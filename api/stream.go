@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/rallyvault/rallyvault/vault"
 )
 
 // chunk is how much of a stream is written at a time, in bytes.
@@ -21,11 +23,36 @@ type stream struct {
 	mediaType string
 	buf       []byte // appended to by the handler, which then calls more
 	broken    error
+
+	session *vault.Session // with which it ends; nil: it is the end of an act that was done
 }
 
 func newStream(c echo.Context, mediaType string) *stream {
 	writers, _ := c.Get(writersKey).(*crowd)
 	return &stream{c: c, rc: http.NewResponseController(c.Response()), writers: writers, mediaType: mediaType, buf: make([]byte, 0, chunk+chunk/4)}
+}
+
+// endsWith makes the answer end at once when the session does, also while a chunk
+// of it waits for a client that is slow. stop is called when it is over.
+func (s *stream) endsWith(m *vault.Session) (stop func()) {
+	s.session = m
+	return whenEnded(m, func() { _ = s.rc.SetWriteDeadline(time.Now()) })
+}
+
+// whenEnded calls cut if the session is ended before stop is called, and never
+// after that: a deadline set then would be one of the next request on the
+// connection.
+func whenEnded(m *vault.Session, cut func()) (stop func()) {
+	over, left := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(left)
+		select {
+		case <-m.Ended():
+			cut()
+		case <-over:
+		}
+	}()
+	return func() { close(over); <-left }
 }
 
 // more writes what has gathered if it is a chunk.
@@ -49,13 +76,20 @@ func (s *stream) flush() error {
 	if s.broken != nil {
 		return s.broken
 	}
+	if err := s.rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return s.fail(err)
+	}
+	// Asked after the deadline is set: a session that ends from here on sets one
+	// of its own.
+	if s.session != nil {
+		if err := s.session.Alive(); err != nil {
+			return s.fail(err)
+		}
+	}
 	r := s.c.Response()
 	if !r.Committed {
 		r.Header().Set(echo.HeaderContentType, s.mediaType)
 		r.WriteHeader(http.StatusOK)
-	}
-	if err := s.rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return s.fail(err)
 	}
 	leave, _ := s.writers.join(func() { _ = s.rc.SetWriteDeadline(time.Now()) })
 	_, err := r.Write(s.buf)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/rallyvault/rallyvault/crypto"
@@ -40,6 +41,19 @@ type Who struct {
 	Handle  string     `json:"handle"`
 	Role    vault.Role `json:"role"`
 	Expires time.Time  `json:"expires"`
+}
+
+// A SessionInfo is one of the caller's sessions. From where it is used is not
+// known to anybody.
+type SessionInfo struct {
+	ID      string    `json:"id"` // to end it by; it opens nothing
+	Expires time.Time `json:"expires"`
+	Current bool      `json:"current"` // it is the one that asked
+}
+
+// Ended says how many sessions were ended.
+type Ended struct {
+	Ended int `json:"ended"`
 }
 
 // Health asks whether the server is there and set up.
@@ -81,4 +95,42 @@ func (c *Client) WhoAmI(ctx context.Context) (*Who, error) {
 		return nil, err
 	}
 	return &w, nil
+}
+
+// Sessions returns the caller's sessions, the newest first.
+func (c *Client) Sessions(ctx context.Context) ([]SessionInfo, error) {
+	var out []SessionInfo
+	if err := c.call(ctx, http.MethodGet, "/v1/sessions", nil, &out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// EndSession ends one of the caller's sessions. One that is somebody else's is a
+// NotFound like one that there is not.
+func (c *Client) EndSession(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/sessions/"+url.PathEscape(id), nil, nil)
+}
+
+// EndSessions ends every session of the caller; with others, all but the client's.
+func (c *Client) EndSessions(ctx context.Context, others bool) (*Ended, error) {
+	path := "/v1/sessions"
+	if others {
+		path += "?others=true"
+	}
+	var e Ended
+	if err := c.call(ctx, http.MethodDelete, path, nil, &e); err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// LockDown ends every session of everybody. An Unavailable of the code
+// "end-not-recorded", as of the other ends, says that it was done all the same.
+func (c *Client) LockDown(ctx context.Context) (*Ended, error) {
+	var e Ended
+	if err := c.call(ctx, http.MethodPost, "/v1/lockdown", nil, &e); err != nil {
+		return nil, err
+	}
+	return &e, nil
 }
