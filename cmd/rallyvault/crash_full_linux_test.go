@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +112,38 @@ func TestFullDiskCommands(t *testing.T) {
 	full(fmt.Sprintf("serve --listen 127.0.0.1:0 --data %s", other.data()))
 	other.serve()
 	other.login()
+}
+
+// TestFullDiskLockdown: on a full disk the commands that end sessions end them, the
+// session file goes, and the exit status says that the trail does not have it.
+func TestFullDiskLockdown(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.env = append(m.env, testWorkFactor+"=4")
+	m.setup()
+	srv := m.serve()
+	own := m.path("own", "session")
+	for _, line := range []string{"lockdown", "session end --all"} {
+		m.login() // the others are of this one
+		alone := m.env
+		m.env = append(slices.Clone(alone), "RALLYVAULT_SESSION="+own)
+		m.login()
+		srv.room(0)
+		code, stdout, stderr := m.run("", strings.Fields(line)...)
+		srv.room(-1)
+		if code != 9 || stdout != "" || !strings.Contains(stderr, "ended, but the audit trail could not say so") {
+			t.Errorf("%s: got exit %d, stdout %q, stderr %q; want 9 and what has happened", line, code, stdout, stderr)
+		}
+		if _, err := os.Stat(own); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: the session file is there: %v", line, err)
+		}
+		m.env = alone
+		if code, _, _ := m.run("", "list", "ls"); code != 3 {
+			t.Errorf("%s: another session: got exit %d, want 3", line, code)
+		}
+	}
+	m.login()
+	m.must("", "audit", "verify")
 }
 
 // TestReadingWithFullDisk: when others have taken the last of the disk the log

@@ -50,7 +50,7 @@ func (d *demoRun) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.tell("she changes her passphrase: the old one and her other sessions open nothing any more", func() ([]string, error) {
+	err = d.tell("she changes her passphrase: the old one and her other sessions open nothing any more", func() ([]string, error) {
 		old := d.session.Token
 		next := demoSecret("teapot quill lighthouse")
 		s, err := d.client.ChangePassphrase(ctx, d.passphrase, next)
@@ -74,6 +74,30 @@ func (d *demoRun) join(ctx context.Context) error {
 		}
 		_, err = d.read(ctx)
 		return nil, err
+	})
+	if err != nil {
+		return err
+	}
+	return d.tell("a laptop is taken: she locks the vault down, nobody is signed in any more, and signs in again", func() ([]string, error) {
+		taken, err := client.New(d.door.url)
+		if err != nil {
+			return nil, err
+		}
+		defer taken.Close()
+		if _, err := taken.SignIn(ctx, demoGuest, demoSecret("meadow cobalt anchor")); err != nil {
+			return nil, err
+		}
+		e, err := d.client.LockDown(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range []*client.Client{taken, d.client} {
+			if _, err := c.WhoAmI(ctx); wants(err, vault.Unauthenticated) != nil {
+				return nil, wants(err, vault.Unauthenticated)
+			}
+		}
+		d.session, err = d.client.SignIn(ctx, demoHandle, d.passphrase)
+		return []string{counted(e.Ended, "session", "sessions") + " ended"}, err
 	})
 }
 

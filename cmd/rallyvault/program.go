@@ -36,6 +36,8 @@ func (p *program) root() *cobra.Command {
 	root := group("rallyvault", "keep the contact lists of a rally sealed",
 		p.serveCmd(), p.setupCmd(), p.demoCmd(),
 		p.loginCmd(), p.logoutCmd(), p.whoamiCmd(), p.passphraseCmd(),
+		group("session", "where you are signed in", p.sessionLsCmd(), p.sessionEndCmd()),
+		p.lockdownCmd(),
 		group("member", "people with a passphrase",
 			p.memberInviteCmd(), p.memberLsCmd(), p.memberResetCmd(), later("disable")),
 		p.joinCmd(),
@@ -54,7 +56,7 @@ func (p *program) root() *cobra.Command {
 			p.recoveryShowCmd(), p.recoveryRenewCmd()),
 
 		later("access"), later("waiting"), later("report"), later("partner"), later("export"), later("intake"),
-		later("certificate"), later("hold"), later("backup"), later("restore"), later("renew"), later("lockdown"), later("shutdown"),
+		later("certificate"), later("hold"), later("backup"), later("restore"), later("renew"), later("shutdown"),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "answer with exactly one JSON value on stdout")
