@@ -24,6 +24,9 @@ type fuzzed struct {
 	routes  []route
 	list    vault.ListID
 	contact vault.ContactID
+	access  vault.AccessID // a request that waits
+
+	answered bool // it does not any more
 }
 
 type route struct{ method, path string }
@@ -37,7 +40,21 @@ func newFuzzed(f *testing.F) *fuzzed {
 	// In one order, as the fuzzer's processes share what they found.
 	slices.SortFunc(h.routes, func(a, b route) int { return strings.Compare(a.path+" "+a.method, b.path+" "+b.method) })
 	h.list, h.contact = h.house.list(f)
+	h.ask(f)
 	return h
+}
+
+// ask makes a request for access. Where too many wait already, one that was
+// answered has to do.
+func (h *fuzzed) ask(t testing.TB) {
+	t.Helper()
+	a, err := h.RequestAccess(t.Context(), h.list, client.AccessRequest{Fields: []string{"name", "phone"}, For: 3600, Reason: "Purposeful"})
+	switch {
+	case err == nil:
+		h.access = a.ID
+	case vault.KindOf(err) != vault.Limited:
+		t.Fatal(err)
+	}
 }
 
 // patience is how long a target waits for an answer. The fuzzer ends a process
@@ -69,6 +86,11 @@ func (h *fuzzed) mend(t *testing.T) {
 	if _, err := s.List(t.Context(), h.list); err != nil {
 		h.SetToken(h.token)
 		h.list, h.contact = h.house.list(t)
+		h.ask(t)
+	}
+	if h.answered {
+		h.answered = false
+		h.ask(t)
 	}
 }
 
@@ -136,6 +158,8 @@ func FuzzJSON(f *testing.F) {
 		`{"to":"2027-01-01T00:00:00Z"}`, `{"deadline":"0000-01-01T00:00:00Z"}`, `{"handle":"bo","passphrase":"x"}`,
 		`{"handle":"bo","role":"member"}`, `{"code":"AAAA-BBBB","passphrase":"twelve letters"}`, `{"scheme":"2/3"}`, `{"id":"x"}`,
 		`{"title":"\ud800","purpose":"\u0000"}`, `{"fields":["name","name"]}`, `{"add_field":"city"}`, `{"drop_field":"phone"}`,
+		`{"fields":["phone","name"],"actions":["read"],"for_seconds":2592000,"reason":"calls"}`, `{"fields":["name"],"for_seconds":-1,"reason":"calls"}`,
+		`{"fields":[]}`, `{"fields":null,"for_seconds":null}`, `{"fields":["name"],"for_seconds":3600}`, `{"for_seconds":9223372036854775807}`, `{"reason":"no"}`, `{"reason":"\u2028"}`,
 		strings.Repeat(`[`, 12000), `{"title":"` + strings.Repeat("é", 40000) + `"}`, `{} {}`, "\xff",
 	}
 	for i, r := range h.routes {
@@ -152,11 +176,21 @@ func FuzzJSON(f *testing.F) {
 	}
 	erasures := slices.Index(h.routes, route{http.MethodPost, "/v1/contacts/erasures"})
 	f.Add(uint8(erasures), "", "", []byte(`{"phone":"+1"}`)) // in no region a number
+	for i, r := range h.routes {
+		if !strings.Contains(r.path, "/access") {
+			continue
+		}
+		for _, b := range bodies {
+			if strings.Contains(b, "for_seconds") || strings.Contains(b, "reason") || b == `{}` {
+				f.Add(uint8(i), "", "pending=true", []byte(b))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, at uint8, param, query string, body []byte) {
 		h.mend(t)
 		r := h.routes[int(at)%len(h.routes)]
 		target := r.path
-		for name, real := range map[string]string{":list": string(h.list), ":contact": string(h.contact), ":token": "x", ":file": "rallyvault.css"} {
+		for name, real := range map[string]string{":list": string(h.list), ":contact": string(h.contact), ":access": string(h.access), ":token": "x", ":file": "rallyvault.css"} {
 			if param != "" {
 				real = url.PathEscape(param)
 			}
@@ -165,7 +199,8 @@ func FuzzJSON(f *testing.F) {
 		if q, _ := url.ParseQuery(query); len(q) > 0 {
 			target += "?" + q.Encode()
 		}
-		h.send(t, r.method, target, "application/json", body)
+		status, _ := h.send(t, r.method, target, "application/json", body)
+		h.answered = h.answered || strings.HasPrefix(r.path, "/v1/access/") && status < 400
 	})
 }
 

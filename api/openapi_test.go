@@ -139,6 +139,7 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"RecoveryOrder": client.RecoveryOrder{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{},
 		"SessionInfo": client.SessionInfo{}, "Ended": client.Ended{},
 		"Review": client.Review{}, "ReviewList": client.ReviewList{}, "Proposal": client.Proposal{},
+		"Access": client.Access{}, "AccessRequest": client.AccessRequest{}, "Approval": client.Approval{}, "Denial": client.Denial{},
 	} {
 		var want, got []string
 		for f := range reflect.TypeOf(v).Fields() {

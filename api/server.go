@@ -138,6 +138,12 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/lists/:list/imports", s.postImport)
 	e.DELETE("/v1/lists/:list/imports/:batch", s.opening(s.deleteImport))
 
+	e.POST("/v1/lists/:list/access", s.member(s.postAccess))
+	e.GET("/v1/access", s.opening(s.getAccess))
+	e.POST("/v1/access/:access/approval", s.opening(s.postApproval))
+	e.POST("/v1/access/:access/denial", s.member(s.postDenial))
+	e.DELETE("/v1/access/:access", s.opening(s.deleteAccess))
+
 	e.GET("/v1/lists/:list/contacts", s.streaming(s.getContacts))
 	e.POST("/v1/lists/:list/contacts", s.opening(s.postContact))
 	e.PATCH("/v1/lists/:list/contacts/:contact", s.opening(s.patchContact))
