@@ -1,0 +1,585 @@
+package api_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+// The four sides of the matrix. Every person tries everything on every list with
+// every field; TestAccessMatrix compares what comes of it with rule, which was
+// written from the contract's table and knows nothing of the code.
+var (
+	persons = []string{
+		"organiser",          // and steward of every list here
+		"organiser, no list", // once there can be a second one
+		"steward", "member", "holder", "lapsed", "revoked", "pending",
+		"steward elsewhere", "signed out",
+	}
+	targets = []string{"public", "private", "absent", "destroyed"}
+
+	// Of every list here are the first four; the fifth is in the catalogue only,
+	// and "" names none.
+	columns = []string{"name", "email", "phone", "q1", "city", ""}
+
+	// Those that do not change what the others are told come first.
+	doings = []string{"read", "find", "show", "ls", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten",
+		"request", "approve", "deny", "revoke", "approve granted", "deny granted", "revoke granted", "destroy"}
+)
+
+// ofFields are the doings that name fields.
+var ofFields = []string{"read", "find", "add", "correct", "request", "approve"}
+
+// What the holder was granted, and the request that waits asks for.
+var asked = []string{"name", "phone"}
+
+// A cell of the matrix.
+type cell struct{ who, list, field, act string }
+
+func (c cell) String() string { return fmt.Sprintf("%s: %s %s of %s", c.who, c.act, c.field, c.list) }
+
+// A verdict is what an answer has to be: 0 for done.
+type verdict struct {
+	status        int // of a refusal
+	problem, code string
+}
+
+var (
+	done       = verdict{}
+	signedOut  = verdict{401, "unauthenticated", "no-session"}
+	noList     = verdict{404, "not-found", "no-such-list"}
+	noAccess   = verdict{404, "not-found", "no-such-access"}
+	gone       = verdict{410, "gone", "list-gone"}
+	noGrant    = verdict{403, "forbidden", "no-access"}
+	outside    = verdict{403, "forbidden", "field-outside"}
+	noSteward  = verdict{403, "forbidden", "not-steward"}
+	noRole     = verdict{403, "forbidden", "role"}
+	ownRequest = verdict{403, "forbidden", "own-request"}
+	notField   = verdict{422, "invalid", "field-not-in-list"}
+	notAsked   = verdict{422, "invalid", "field-not-asked"}
+	notPending = verdict{409, "conflict", "not-pending"}
+)
+
+// steward reports who holds a list's key, by the matrix's set-up.
+func (c cell) steward() bool {
+	return c.list != "absent" && (c.who == "organiser" || c.who == "steward")
+}
+
+func (c cell) organiser() bool { return strings.HasPrefix(c.who, "organiser") }
+
+// scope is what somebody may read of a list.
+func (c cell) scope() []string {
+	switch {
+	case c.list == "absent" || c.list == "destroyed":
+		return nil
+	case c.steward():
+		return columns[:4]
+	case c.who == "holder" && c.list == "public":
+		return asked
+	}
+	return nil
+}
+
+// own reports whether the request, or the grant, that a cell is about is theirs.
+func (c cell) own() bool {
+	granted := strings.HasSuffix(c.act, " granted")
+	switch c.list {
+	case "public":
+		return c.who == "pending" && !granted || c.who == "holder" && granted
+	case "private": // nobody else can ask there
+		return c.who == "steward" && !granted || c.who == "organiser" && granted
+	}
+	return false
+}
+
+// rule is the table "Who may" of the contract. What it does not name is refused.
+func (c cell) rule() verdict {
+	switch {
+	case c.who == "signed out":
+		return signedOut
+	case c.act == "ls" || c.act == "find":
+		return done // and nothing is shown that is not in scope
+	}
+	switch verb, _, _ := strings.Cut(c.act, " granted"); verb {
+	case "approve", "deny", "revoke":
+		switch {
+		case c.list == "absent" || c.list == "destroyed":
+			return noAccess // it ended with its list
+		case !c.own() && !c.steward():
+			return noAccess
+		case verb == "revoke":
+			return done
+		case !c.steward():
+			return noSteward
+		case verb != c.act:
+			return notPending
+		case verb == "approve" && c.own():
+			return ownRequest
+		case verb == "approve" && c.field != "" && !slices.Contains(asked, c.field):
+			return notAsked
+		}
+		return done
+	}
+	switch {
+	case c.list == "absent":
+		return noList
+	case c.list == "destroyed":
+		return gone
+	case c.act == "destroy" && c.organiser():
+		return done // of private lists of others, too
+	case c.list == "private" && !c.steward():
+		return noList
+	}
+	onList := c.field != "city"
+	switch c.act {
+	case "show":
+		return done
+	case "read":
+		switch {
+		case len(c.scope()) == 0:
+			return noGrant
+		case c.field != "" && !slices.Contains(c.scope(), c.field):
+			return outside
+		}
+		return done
+	case "request":
+		if !onList {
+			return notField
+		}
+		return done
+	case "add", "correct", "erase", "erase by address":
+		switch {
+		case c.steward() && !onList:
+			return notField
+		case c.steward():
+			return done
+		case slices.Contains(vault.Actions, strings.TrimSuffix(c.act, " by address")):
+			return noGrant // it can be asked for
+		}
+	case "import", "import undo", "edit", "shorten":
+		if c.steward() {
+			return done
+		}
+	case "destroy":
+		return noRole
+	}
+	return noSteward
+}
+
+// A matrix is a house with all of these people and lists.
+type matrix struct {
+	*house
+	tokens           map[string]string // by person
+	clients          map[string]*client.Client
+	lists            map[string]vault.ListID
+	contacts         map[string]vault.ContactID
+	batches          map[string]vault.BatchID
+	pending, granted map[string]vault.AccessID // by list
+	ended            []vault.AccessID          // of the public list: the lapsed one, the revoked one
+	days, count      int
+}
+
+func (m *matrix) handle(who string) string {
+	return map[string]string{"organiser": handle, "organiser, no list": "osprey", "steward": "stork", "member": "martin", "holder": "hoopoe", "lapsed": "lark",
+		"revoked": "raven", "pending": "plover", "steward elsewhere": "egret"}[who]
+}
+
+func newMatrix(t *testing.T) *matrix {
+	t.Helper()
+	var later atomic.Int64
+	m := &matrix{house: founded(t, option{now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}),
+		tokens: map[string]string{}, clients: map[string]*client.Client{}, lists: map[string]vault.ListID{"absent": absent},
+		contacts: map[string]vault.ContactID{"absent": absent}, batches: map[string]vault.BatchID{"absent": absent},
+		pending: map[string]vault.AccessID{"absent": absent}, granted: map[string]vault.AccessID{"absent": absent}, days: 80}
+	ctx := t.Context()
+	m.tokens["organiser"], m.clients["organiser"] = m.token, m.Client
+	for _, who := range persons[1 : len(persons)-1] {
+		n := client.NewMember{Handle: m.handle(who)}
+		if strings.HasPrefix(who, "organiser") {
+			n.Role = vault.Organiser
+		}
+		i, err := m.Invite(ctx, n)
+		if vault.KindOf(err) == vault.NotBuilt {
+			t.Logf("%s: not in this version", who)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := m.another(t)
+		j, err := c.Join(ctx, i.Code, secret(nextPassphrase))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.tokens[who], m.clients[who] = j.Session.Token, c
+	}
+	for _, list := range []string{"public", "private", "destroyed"} {
+		m.lists[list] = m.newList(t, list, "steward")
+		var err error
+		var added *client.Added
+		if added, err = m.AddContact(ctx, m.lists[list], m.person(list)); err != nil {
+			t.Fatal(err)
+		}
+		m.contacts[list] = added.ID
+		m.batches[list] = m.imported(t, list)
+		m.pending[list], m.granted[list] = m.request(t, list, "approve"), m.request(t, list, "revoke granted")
+	}
+	m.newList(t, "elsewhere", "steward elsewhere")
+	for _, who := range []string{"lapsed", "revoked"} {
+		a, err := m.clients[who].RequestAccess(ctx, m.lists["public"], client.AccessRequest{Fields: asked, For: 3600, Reason: "Purposeful"})
+		if err == nil {
+			_, err = m.ApproveAccess(ctx, a.ID, client.Approval{})
+		}
+		if err == nil && who == "revoked" {
+			_, err = m.RevokeAccess(ctx, a.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.ended = append(m.ended, a.ID)
+	}
+	if _, err := m.DestroyList(ctx, m.lists["destroyed"]); err != nil {
+		t.Fatal(err)
+	}
+	later.Store(int64(2 * time.Hour))
+	return m
+}
+
+func (m *matrix) newList(t *testing.T, list, steward string) vault.ListID {
+	t.Helper()
+	m.count++
+	l, err := m.CreateList(t.Context(), client.NewList{Title: fmt.Sprintf("Gorgonzola %d", m.count), Purpose: "Purposeful", Fields: columns[:3],
+		Questions: []string{"Can drive?"}, Private: list == "private", Stewards: []string{m.handle(steward)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.ID
+}
+
+// person is who is on a list, to be found by any of it.
+func (m *matrix) person(list string) map[string]string {
+	n := slices.Index(targets, list)
+	return map[string]string{"name": "Ana Quillfeather " + strings.Repeat("b", n+1), "email": fmt.Sprintf("ana%d@quillfeather.example", n), "phone": fmt.Sprintf("212555014%d", n), "q1": "yes"}
+}
+
+// somebody is a contact that is on no list yet.
+func (m *matrix) somebody() map[string]string {
+	m.count++
+	return map[string]string{"name": fmt.Sprintf("Bo Gray %d", m.count), "email": fmt.Sprintf("bo%d@example.org", m.count)}
+}
+
+func (m *matrix) added(t *testing.T, list string) (vault.ContactID, string) {
+	t.Helper()
+	who := m.somebody()
+	a, err := m.AddContact(t.Context(), m.lists[list], who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.ID, who["email"]
+}
+
+func (m *matrix) imported(t *testing.T, list string) vault.BatchID {
+	t.Helper()
+	who := m.somebody()
+	r, err := m.Import(t.Context(), m.lists[list], client.ImportOptions{}, strings.NewReader("name,email\n"+who["name"]+","+who["email"]+"\n"), nil)
+	if err != nil || r.Batch == nil {
+		t.Fatal(r, err)
+	}
+	return *r.Batch
+}
+
+// request makes what a cell of an act is about: a request, or a grant. On the
+// private list only its stewards can ask.
+func (m *matrix) request(t *testing.T, list, act string) vault.AccessID {
+	t.Helper()
+	granted := strings.HasSuffix(act, " granted")
+	owner, by := "pending", "organiser"
+	switch {
+	case list == "private" && granted:
+		owner, by = "organiser", "steward"
+	case list == "private":
+		owner = "steward"
+	case granted:
+		owner = "holder"
+	}
+	a, err := m.clients[owner].RequestAccess(t.Context(), m.lists[list], client.AccessRequest{Fields: asked, For: 72 * 3600, Reason: "Purposeful"})
+	if err == nil && granted {
+		a, err = m.clients[by].ApproveAccess(t.Context(), a.ID, client.Approval{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.ID
+}
+
+// try does what a cell says. Whoever may gets something of their own to do it to,
+// so that the next one finds everything as it was.
+func (m *matrix) try(t *testing.T, c cell, allowed bool) answer {
+	t.Helper()
+	id, contact, batch := m.lists[c.list], m.contacts[c.list], m.batches[c.list]
+	access, email := m.pending[c.list], m.person(c.list)["email"]
+	if strings.HasSuffix(c.act, " granted") {
+		access = m.granted[c.list]
+	}
+	if allowed {
+		switch c.act {
+		case "destroy":
+			id = m.newList(t, c.list, "steward")
+		case "erase", "erase by address":
+			contact, email = m.added(t, c.list)
+		case "import undo":
+			batch = m.imported(t, c.list)
+		case "approve", "deny", "revoke", "approve granted", "deny granted", "revoke granted":
+			access = m.request(t, c.list, c.act)
+		}
+	}
+	token := []string{"Authorization", "-"}
+	if c.who != "signed out" {
+		token[1] = "Bearer " + m.tokens[c.who]
+	}
+	send := func(method, path string, body any, headers ...string) answer {
+		t.Helper()
+		text, ok := body.(string)
+		if !ok && body != nil {
+			b, err := json.Marshal(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(b)
+		}
+		return m.do(t, method, path, text, append(headers, token...)...)
+	}
+	at, of := "/v1/lists/"+string(id), "/v1/access/"+string(access)
+	named := []string{c.field}
+	if c.field == "" {
+		named = columns[:4]
+	}
+	values := map[string]string{}
+	for _, f := range named {
+		values[f] = map[string]string{"name": "Ana Quillfeather " + strings.Repeat("c", 3), "phone": "2125550188", "q1": "no", "city": "Troy"}[f]
+		if f == "email" {
+			values[f] = m.person(c.list)["email"]
+		}
+	}
+	switch act, _, _ := strings.Cut(c.act, " granted"); act {
+	case "read":
+		query := ""
+		if c.field != "" {
+			query = "?fields=" + c.field
+		}
+		return send("GET", at+"/contacts"+query, nil)
+	case "find":
+		return send("POST", "/v1/contacts/search", client.SearchQuery{Query: cmp.Or(m.person(c.list)[c.field], "quillfeather")})
+	case "show":
+		return send("GET", at, nil)
+	case "ls":
+		return send("GET", "/v1/access", nil)
+	case "add":
+		who := m.somebody()
+		for f, v := range values {
+			if f != "name" && f != "email" {
+				who[f] = v
+			}
+		}
+		return send("POST", at+"/contacts", client.NewContact{Values: who})
+	case "correct":
+		return send("PATCH", at+"/contacts/"+string(contact), client.Correction{Values: values})
+	case "erase":
+		return send("DELETE", at+"/contacts/"+string(contact), nil)
+	case "erase by address":
+		return send("POST", "/v1/contacts/erasures", client.ErasureRequest{List: id, Email: email})
+	case "import":
+		const form = "--x\r\nContent-Disposition: form-data; name=\"options\"\r\n\r\n{}\r\n--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nname,email\nCy Gray,cy@example.org\n\r\n--x--\r\n"
+		return send("POST", at+"/imports", form, "Content-Type", "multipart/form-data; boundary=x")
+	case "import undo":
+		return send("DELETE", at+"/imports/"+string(batch), nil)
+	case "edit":
+		m.count++
+		title := fmt.Sprintf("Gorgonzola %d", m.count)
+		return send("PATCH", at, client.ListEdit{Title: &title})
+	case "shorten":
+		m.days--
+		return send("PUT", at+"/deadline", client.NewDeadline{To: time.Now().AddDate(0, 0, m.days).UTC().Truncate(time.Second)})
+	case "destroy":
+		return send("DELETE", at, nil)
+	case "request":
+		return send("POST", at+"/access", client.AccessRequest{Fields: named, For: 60, Reason: "Purposeful"})
+	case "approve":
+		var a client.Approval
+		if c.field != "" {
+			a.Fields = named
+		}
+		return send("POST", of+"/approval", a)
+	case "deny":
+		return send("POST", of+"/denial", client.Denial{Reason: "Purposeful"})
+	case "revoke":
+		return send("DELETE", of, nil)
+	}
+	panic(c.act)
+}
+
+// looked checks that what was shown is what may be seen.
+func (m *matrix) looked(t *testing.T, c cell, a answer) {
+	t.Helper()
+	scope := c.scope()
+	switch c.act {
+	case "read":
+		want := append([]string{"id"}, scope...)
+		if c.field != "" {
+			want = []string{"id", c.field}
+		}
+		if header, _, _ := strings.Cut(a.body, "\r\n"); header != strings.Join(want, ",") {
+			t.Errorf("%v: got header %q, want %q", c, header, want)
+		}
+		for f, v := range m.person(c.list) {
+			if shown := strings.Contains(a.body, v); f != "q1" && shown != slices.Contains(want, f) {
+				t.Errorf("%v: %s is shown: %t", c, f, shown)
+			}
+		}
+	case "find":
+		var hits []map[string]string
+		if err := json.Unmarshal([]byte(a.body), &hits); err != nil {
+			t.Fatal(err)
+		}
+		by := c.field
+		if m.person(c.list)[by] == "" || by == "q1" {
+			by = "name"
+		}
+		n := 0
+		for _, hit := range hits {
+			// A hit on another list is judged by what they may read there.
+			on := ""
+			for list, id := range m.lists {
+				if string(id) == hit["list"] {
+					on = list
+				}
+			}
+			want := append([]string{"id", "list"}, cell{who: c.who, list: on}.scope()...)
+			got := slices.Sorted(maps.Keys(hit))
+			if diff := gocmp.Diff(slices.Sorted(slices.Values(want)), got); diff != "" || len(want) == 2 {
+				t.Errorf("%v: on %q (-want +got)\n%s", c, on, diff)
+			}
+			if on == c.list {
+				n++
+			}
+		}
+		if (n > 0) != slices.Contains(scope, by) && c.field != "q1" {
+			t.Errorf("%v: %d found", c, n)
+		}
+	case "show":
+		if figures := strings.Contains(a.body, `"contacts":`); figures != (len(scope) > 0) {
+			t.Errorf("%v: figures are shown: %t", c, figures)
+		}
+	case "ls":
+		var got []client.Access
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+			t.Fatal(err)
+		}
+		var shown, want []vault.AccessID
+		for _, x := range got {
+			if x.List == m.lists[c.list] {
+				shown = append(shown, x.ID)
+			}
+		}
+		all := map[string][]vault.AccessID{
+			"public":  {m.pending["public"], m.granted["public"], m.ended[0], m.ended[1]},
+			"private": {m.pending["private"], m.granted["private"]},
+		}[c.list]
+		if c.steward() {
+			want = all
+		} else if i := slices.Index([]string{"pending", "holder", "lapsed", "revoked"}, c.who); i >= 0 && c.list == "public" {
+			want = all[i : i+1]
+		}
+		if diff := gocmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(shown))); diff != "" {
+			t.Errorf("%v (-want +got)\n%s", c, diff)
+		}
+	}
+}
+
+// after takes back what a cell that was done has left.
+func (m *matrix) after(t *testing.T, c cell, a answer) {
+	t.Helper()
+	if c.act != "request" && c.act != "approve" {
+		return
+	}
+	var made client.Access
+	if err := json.Unmarshal([]byte(a.body), &made); err != nil {
+		t.Fatal(err)
+	}
+	if c.act == "approve" && c.field != "" && !slices.Equal(made.Fields, []string{c.field}) {
+		t.Errorf("%v: got %v", c, made.Fields)
+	}
+	if _, err := m.clients["steward"].RevokeAccess(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAccessMatrix tries every cell: first all that is refused, of which nothing
+// may be left anywhere, then all that is allowed.
+func TestAccessMatrix(t *testing.T) {
+	m := newMatrix(t)
+	var refused, allowed []cell
+	for _, act := range doings {
+		for _, who := range persons {
+			if m.tokens[who] == "" && who != "signed out" {
+				continue
+			}
+			for _, list := range targets {
+				for _, field := range columns {
+					c := cell{who, list, field, act}
+					switch {
+					case field != "" && !slices.Contains(ofFields, act):
+					case c.rule() == done:
+						allowed = append(allowed, c)
+					default:
+						refused = append(refused, c)
+					}
+				}
+			}
+		}
+	}
+	all := func() string {
+		s := m.do(t, "GET", "/v1/lists", "").body + m.do(t, "GET", "/v1/access", "").body
+		for _, list := range []string{"public", "private"} {
+			s += m.do(t, "GET", "/v1/lists/"+string(m.lists[list])+"/contacts?format=json", "").body
+		}
+		return s
+	}
+	before, trail := all(), string(m.vault.Checkpoint())
+	for _, c := range refused {
+		a, want := m.try(t, c, false), c.rule()
+		if a.problem == nil || a.status != want.status || a.problem.Type != "/problems/"+want.problem || a.problem.Code != want.code {
+			t.Errorf("%v: got %d %s, want %+v", c, a.status, a.body, want)
+		}
+		if now := string(m.vault.Checkpoint()); now != trail {
+			t.Errorf("%v: refused, and something is in the trail", c)
+			trail = now
+		}
+	}
+	if all() != before {
+		t.Error("what was refused has changed something")
+	}
+	for _, c := range allowed {
+		a := m.try(t, c, true)
+		if a.status != http.StatusOK && a.status != http.StatusCreated && a.status != http.StatusNoContent {
+			t.Errorf("%v: got %d %s, want it done", c, a.status, a.body)
+			continue
+		}
+		m.looked(t, c, a)
+		m.after(t, c, a)
+	}
+	clean(t, "log", m.log.String())
+	t.Logf("%d cells refused, %d done", len(refused), len(allowed))
+}
