@@ -47,6 +47,8 @@ func (p *program) root() *cobra.Command {
 		p.importCmd(),
 		group("contact", "people on a list",
 			p.contactAddCmd(), p.contactCorrectCmd(), p.contactFindCmd(), p.contactEraseCmd()),
+		group("access", "some fields of a list, for a coworker, for a time",
+			p.accessRequestCmd(), p.accessPendingCmd(), p.accessLsCmd(), p.accessApproveCmd(), p.accessDenyCmd(), p.accessRevokeCmd()),
 		p.signingKeyCmd(),
 		group("audit", "the audit trail",
 			p.auditLogCmd(), p.auditVerifyCmd(), p.auditExportCmd()),
@@ -55,7 +57,7 @@ func (p *program) root() *cobra.Command {
 		group("recovery", "shares that bring lists back when a passphrase is lost",
 			p.recoveryShowCmd(), p.recoveryRenewCmd()),
 
-		later("access"), later("waiting"), later("report"), later("partner"), later("export"), later("intake"),
+		later("waiting"), later("report"), later("partner"), later("export"), later("intake"),
 		later("certificate"), later("hold"), later("backup"), later("restore"), later("renew"), later("shutdown"),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})
