@@ -52,7 +52,7 @@ const (
 
 // demoMarks are what a disk must not show, in any spelling of their case.
 var demoMarks = []string{"marisol", "ejemplo", "muestra", "prueba", "beispiel", "esempio", "example.org",
-	"555-0171", "5550171", "5550172", "5550173", "5550174", "219-09-9999", "harbour", "next rally", demoHandle, demoGuest,
+	"555-0171", "5550171", "5550172", "5550173", "5550174", "219-09-9999", "harbour", "next rally", "tuesday", demoHandle, demoGuest,
 	"willow copper", "teapot quill", "meadow cobalt", "SECRET-KEY"}
 
 // A story is a numbered account of what was tried and whether it held.
@@ -134,7 +134,7 @@ func (p *program) tellDemo(ctx context.Context, s *story) (err error) {
 	defer os.RemoveAll(dir)
 	d := &demoRun{story: s, workFactor: p.workFactor, passphrase: demoPassphrase(), cfg: Config{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0"}}
 	defer d.stop()
-	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.seize, d.check, d.lose, d.end} {
+	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.share, d.seize, d.check, d.lose, d.end} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -282,7 +282,7 @@ func (d *demoRun) tend(ctx context.Context) error {
 }
 
 func (d *demoRun) seize(context.Context) error {
-	return d.tell("somebody takes the disk: no name, address, number, title or handle is in any file", func() ([]string, error) {
+	return d.tell("somebody takes the disk: no name, address, number, title, reason or handle is in any file", func() ([]string, error) {
 		files, size, shown, err := searchPlain(d.cfg.Data, demoMarks)
 		if err == nil && shown != "" {
 			err = fmt.Errorf("the file %s shows what it should not", shown)

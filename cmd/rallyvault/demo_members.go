@@ -19,6 +19,8 @@ const demoGuest = "sandpiper"
 
 func demoSecret(words string) crypto.Secret { return crypto.NewSecret([]byte(words)) }
 
+func demoGuestPassphrase() crypto.Secret { return demoSecret("meadow cobalt anchor") }
+
 // join tells how people come in and what becomes of passphrases.
 func (d *demoRun) join(ctx context.Context) error {
 	err := d.tell("she invites somebody: a code that works once; a forgotten passphrase is reset with another", func() ([]string, error) {
@@ -31,7 +33,7 @@ func (d *demoRun) join(ctx context.Context) error {
 			return nil, err
 		}
 		defer guest.Close()
-		first, second := demoSecret("meadow cobalt thimble"), demoSecret("meadow cobalt anchor")
+		first, second := demoSecret("meadow cobalt thimble"), demoGuestPassphrase()
 		if _, err := guest.Join(ctx, i.Code, first); err != nil {
 			return nil, err
 		}
