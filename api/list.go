@@ -71,7 +71,7 @@ func (s *Server) getList(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	out := client.ListDetail{List: listJSON(&d.List)}
+	out := client.ListDetail{List: listJSON(&d.List), RekeyPending: d.RekeyPending}
 	if d.Readable {
 		out.Figures = &client.Figures{Contacts: d.Contacts, Inbox: d.Inbox,
 			Shareable: client.Shareable{Yes: d.Shareable.Yes, No: d.Shareable.No, Unasked: d.Shareable.Unasked}}

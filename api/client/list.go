@@ -35,6 +35,11 @@ type List struct {
 // A ListDetail is a List and, for those who may read it, its Figures.
 type ListDetail struct {
 	List
+
+	// RekeyPending says that somebody whose access has ended may have kept a key
+	// which is in use still. The next sign-in of a steward replaces it.
+	RekeyPending bool `json:"rekey_pending"`
+
 	*Figures
 }
 

@@ -204,6 +204,9 @@ func showList(w io.Writer, d *client.ListDetail) {
 		row("sign-ups not merged", "%d", d.Inbox)
 		row("may be shared", "%d yes, %d no, %d not asked", d.Shareable.Yes, d.Shareable.No, d.Shareable.Unasked)
 	}
+	if d.RekeyPending {
+		row("re-key pending", "yes, until a steward signs in")
+	}
 	row("id", "%s", d.ID)
 }
 
