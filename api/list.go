@@ -120,6 +120,40 @@ func (s *Server) putDeadline(c echo.Context, m *vault.Session) error {
 	return answer(c, http.StatusOK, listJSON(l))
 }
 
+// postSteward handles POST /v1/lists/:list/stewards.
+func (s *Server) postSteward(c echo.Context, m *vault.Session) error {
+	id, err := listID(c)
+	if err != nil {
+		return err
+	}
+	var in client.MemberRef
+	if err := body(c, &in); err != nil {
+		return err
+	}
+	l, err := m.AddSteward(c.Request().Context(), id, in.Handle)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusCreated, listJSON(l))
+}
+
+// postStewardRemoval handles POST /v1/lists/:list/stewards/removals. Who removes
+// themselves may not see the list any more, so there is nothing to answer with.
+func (s *Server) postStewardRemoval(c echo.Context, m *vault.Session) error {
+	id, err := listID(c)
+	if err != nil {
+		return err
+	}
+	var in client.MemberRef
+	if err := body(c, &in); err != nil {
+		return err
+	}
+	if err := m.RemoveSteward(c.Request().Context(), id, in.Handle); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
 // deleteList handles DELETE /v1/lists/:list. It answers with the certificate,
 // which is why it is a 200 and no 204.
 func (s *Server) deleteList(c echo.Context, m *vault.Session) error {

@@ -135,6 +135,8 @@ func (s *Server) routes(e *echo.Echo) {
 	e.PATCH("/v1/lists/:list", s.opening(s.patchList))
 	e.DELETE("/v1/lists/:list", s.member(s.deleteList))
 	e.PUT("/v1/lists/:list/deadline", s.member(s.putDeadline))
+	e.POST("/v1/lists/:list/stewards", s.opening(s.postSteward))
+	e.POST("/v1/lists/:list/stewards/removals", s.opening(s.postStewardRemoval))
 	e.POST("/v1/lists/:list/imports", s.postImport)
 	e.DELETE("/v1/lists/:list/imports/:batch", s.opening(s.deleteImport))
 

@@ -169,6 +169,20 @@ func (c *Client) ShortenList(ctx context.Context, id vault.ListID, to time.Time)
 	return &l, nil
 }
 
+// AddSteward makes a member a steward of a list.
+func (c *Client) AddSteward(ctx context.Context, id vault.ListID, handle string) (*List, error) {
+	var l List
+	if err := c.call(ctx, http.MethodPost, listPath(id, "/stewards"), MemberRef{Handle: handle}, &l); err != nil {
+		return nil, err
+	}
+	return &l, nil
+}
+
+// RemoveSteward takes a list's key from one of its stewards; the last one stays.
+func (c *Client) RemoveSteward(ctx context.Context, id vault.ListID, handle string) error {
+	return c.call(ctx, http.MethodPost, listPath(id, "/stewards/removals"), MemberRef{Handle: handle}, nil)
+}
+
 // DestroyList destroys a list for good.
 func (c *Client) DestroyList(ctx context.Context, id vault.ListID) (*Destruction, error) {
 	var d Destruction

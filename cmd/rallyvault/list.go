@@ -275,6 +275,43 @@ func (p *program) listShortenCmd() *cobra.Command {
 	})
 }
 
+func (p *program) stewardAddCmd() *cobra.Command {
+	return p.command(verb{
+		use: "add LIST HANDLE", short: "make a member a steward, who reads everything on the list", min: 2, max: 2,
+		run: p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, args []string) error {
+			id, err := l.list(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			now, err := l.AddSteward(ctx, id, args[1])
+			if err != nil {
+				return err
+			}
+			p.say(now, func(w io.Writer) { fmt.Fprintf(w, "stewards of list %s: %s\n", id, strings.Join(now.Stewards, ", ")) })
+			return nil
+		}),
+	})
+}
+
+func (p *program) stewardRmCmd() *cobra.Command {
+	return p.command(verb{
+		use: "rm LIST HANDLE", short: "take a list's key from a steward", min: 2, max: 2,
+		run: p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, args []string) error {
+			id, err := l.list(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if err := l.RemoveSteward(ctx, id, args[1]); err != nil {
+				return err
+			}
+			p.say(map[string]string{"list": string(id), "removed": args[1]}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is no steward of list %s any more; everything on it may have been seen\n", args[1], id)
+			})
+			return nil
+		}),
+	})
+}
+
 func (p *program) listDestroyCmd() *cobra.Command {
 	var yes bool
 	return p.command(verb{
