@@ -195,7 +195,7 @@ func (s *Session) RequestAccess(ctx context.Context, list ListID, r AccessReques
 		d.facts[factActions] = strings.Join(actions, ",")
 		d.facts[factStatus] = StatusPending
 		d.setInt(factFor, int64(r.For/time.Second))
-		until := now.Add(RequestLife).Truncate(time.Second)
+		until := requestEnd(now)
 		d.setTime(factUntil, until)
 		if m.fact(factUntilStop) != "" {
 			d.facts[factUntilStop] = "yes"
@@ -212,6 +212,10 @@ func (s *Session) RequestAccess(ctx context.Context, list ListID, r AccessReques
 	}
 	return s.access(ctx, AccessID(id))
 }
+
+// requestEnd is when a request of now lapses: on a full hour, as nobody's clock is
+// to be read from it.
+func requestEnd(now time.Time) time.Time { return now.Add(RequestLife).Truncate(time.Hour) }
 
 // checkGrantTime holds a duration to the policy.
 func checkGrantTime(op string, d time.Duration) error {

@@ -104,7 +104,7 @@ func TestGrant(t *testing.T) {
 		t.Fatalf("got %+v, %v, want one request", queue, err)
 	}
 	want := vault.Access{ID: id, List: d.list, Member: "birch", Fields: []string{"name", "phone"}, Actions: []string{"read"}, Reason: "phone bank on Tuesday",
-		For: 72 * time.Hour, Expires: d.Clock.Now().UTC().Truncate(time.Second).Add(14 * 24 * time.Hour), Status: vault.StatusPending}
+		For: 72 * time.Hour, Expires: d.Clock.Now().UTC().Truncate(time.Hour).Add(14 * 24 * time.Hour), Status: vault.StatusPending}
 	if got := queue[0]; fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}

@@ -261,7 +261,7 @@ func (d *draft) dropWraps() {
 func (d *draft) returnAccess(now time.Time) {
 	d.dropWraps()
 	d.facts[factStatus] = StatusPending
-	d.setTime(factUntil, now.Add(RequestLife).Truncate(time.Second))
+	d.setTime(factUntil, requestEnd(now))
 }
 
 // grantsOf returns the grants in force that a member holds on a list and that
