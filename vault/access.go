@@ -65,7 +65,8 @@ const (
 	DayRows       = 5000                // contacts a day and grant
 	keepEnded     = 30 * 24 * time.Hour // how long an access is still shown after its end
 	maxRequests   = 20                  // of one member that wait for an answer
-	maxAccessList = 500                 // of one list, ended ones included
+	maxAccess     = 100                 // of one member, those shown after their end included
+	maxAccessList = 2000                // of one list, likewise: the entry that ends it vouches for all
 )
 
 // An Access is what a member asked for of a list, or was granted.
@@ -271,10 +272,13 @@ func requestedFields(op string, m *statement, asked []string) ([]sheet.Field, er
 func (s *Session) roomForAccess(op string, m *statement, now time.Time) error {
 	s.v.mu.RLock()
 	defer s.v.mu.RUnlock()
-	waiting, ofList := 0, 0
+	waiting, own, ofList := 0, 0, 0
 	for _, a := range s.v.access {
-		if a.fact(factMember) == string(s.member) && statusOf(a, now) == StatusPending {
-			waiting++
+		if a.fact(factMember) == string(s.member) {
+			own++
+			if statusOf(a, now) == StatusPending {
+				waiting++
+			}
 		}
 		if a.fact(factList) == m.object {
 			ofList++
@@ -284,6 +288,8 @@ func (s *Session) roomForAccess(op string, m *statement, now time.Time) error {
 	case waiting >= maxRequests:
 		return &Error{Kind: Limited, Op: op, Code: "requests-many", RetryAfter: time.Hour, Msg: fmt.Sprintf("%d requests of yours wait for an answer already", waiting),
 			Hint: "ask the stewards to answer, or take one back: rallyvault access revoke"}
+	case own >= maxAccess:
+		return &Error{Kind: Limited, Op: op, Code: "requests-many", RetryAfter: time.Hour, Msg: fmt.Sprintf("you have made %d requests in the last weeks", own), Hint: "those that ended are forgotten after 30 days"}
 	case ofList >= maxAccessList:
 		return &Error{Kind: Limited, Op: op, Code: "requests-many", RetryAfter: time.Hour, Msg: "too many requests were made for this list", Hint: "ask a steward; those that ended are forgotten after 30 days"}
 	}

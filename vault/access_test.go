@@ -862,3 +862,31 @@ func TestUndoAfterCorrectionByGrant(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestRequestFlood: somebody who asks and takes back again and again keeps nobody
+// else from asking.
+func TestRequestFlood(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	elm := member(t, d.House, d.s, "elm", newer)
+	for {
+		a, err := d.birch.RequestAccess(ctx, d.list, ask("name", time.Hour))
+		if err != nil {
+			refused(t, "one too many", err, vault.Limited, "requests-many", "")
+			break
+		}
+		must(t)(d.birch.RevokeAccess(ctx, a.ID))
+	}
+	a, err := elm.RequestAccess(ctx, d.list, ask("name", time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(d.s.ApproveAccess(ctx, a.ID, vault.Decision{}))
+	if cert, err := d.s.DestroyList(ctx, d.list); err != nil || cert.Locks == 0 {
+		t.Errorf("got %+v, %v", cert, err)
+	}
+	if all, err := elm.Accesses(ctx, false); err != nil || len(all) != 0 {
+		t.Errorf("got %v, %v, want that they went with the list", all, err)
+	}
+}
