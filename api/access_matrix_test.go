@@ -25,7 +25,7 @@ var (
 	persons = []string{
 		"organiser",          // and steward of every list here
 		"organiser, no list", // once there can be a second one
-		"steward", "member", "holder", "lapsed", "revoked", "pending",
+		"steward", "member", "holder", "corrector", "lapsed", "revoked", "pending",
 		"steward elsewhere", "signed out",
 	}
 	targets = []string{"public", "private", "absent", "destroyed"}
@@ -86,7 +86,7 @@ func (c cell) scope() []string {
 		return nil
 	case c.steward():
 		return columns[:4]
-	case c.who == "holder" && c.list == "public":
+	case (c.who == "holder" || c.who == "corrector") && c.list == "public":
 		return asked
 	}
 	return nil
@@ -161,6 +161,12 @@ func (c cell) rule() verdict {
 		return done
 	case "add", "correct", "erase", "erase by address":
 		switch {
+		case c.who == "corrector" && c.act == "correct" && !onList:
+			return notField
+		case c.who == "corrector" && c.act == "correct" && slices.Contains(asked, c.field):
+			return done
+		case c.who == "corrector" && c.act == "correct": // what is not theirs to read, or all at once
+			return outside
 		case c.steward() && !onList:
 			return notField
 		case c.steward():
@@ -187,12 +193,12 @@ type matrix struct {
 	contacts         map[string]vault.ContactID
 	batches          map[string]vault.BatchID
 	pending, granted map[string]vault.AccessID // by list
-	ended            []vault.AccessID          // of the public list: the lapsed one, the revoked one
+	others           []vault.AccessID          // of the public list: the lapsed one, the revoked one, the corrector's
 	days, count      int
 }
 
 func (m *matrix) handle(who string) string {
-	return map[string]string{"organiser": handle, "organiser, no list": "osprey", "steward": "stork", "member": "martin", "holder": "hoopoe", "lapsed": "lark",
+	return map[string]string{"organiser": handle, "organiser, no list": "osprey", "steward": "stork", "member": "martin", "holder": "hoopoe", "corrector": "curlew", "lapsed": "lark",
 		"revoked": "raven", "pending": "plover", "steward elsewhere": "egret"}[who]
 }
 
@@ -237,8 +243,12 @@ func newMatrix(t *testing.T) *matrix {
 		m.pending[list], m.granted[list] = m.request(t, list, "approve"), m.request(t, list, "revoke granted")
 	}
 	m.newList(t, "elsewhere", "steward elsewhere")
-	for _, who := range []string{"lapsed", "revoked"} {
-		a, err := m.clients[who].RequestAccess(ctx, m.lists["public"], client.AccessRequest{Fields: asked, For: 3600, Reason: "Purposeful"})
+	for _, who := range []string{"lapsed", "revoked", "corrector"} {
+		r := client.AccessRequest{Fields: asked, For: 3600, Reason: "Purposeful"}
+		if who == "corrector" {
+			r.For, r.Actions = 72*3600, []string{"read", "correct"}
+		}
+		a, err := m.clients[who].RequestAccess(ctx, m.lists["public"], r)
 		if err == nil {
 			_, err = m.ApproveAccess(ctx, a.ID, client.Approval{})
 		}
@@ -248,7 +258,7 @@ func newMatrix(t *testing.T) *matrix {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.ended = append(m.ended, a.ID)
+		m.others = append(m.others, a.ID)
 	}
 	if _, err := m.DestroyList(ctx, m.lists["destroyed"]); err != nil {
 		t.Fatal(err)
@@ -494,12 +504,12 @@ func (m *matrix) looked(t *testing.T, c cell, a answer) {
 			}
 		}
 		all := map[string][]vault.AccessID{
-			"public":  {m.pending["public"], m.granted["public"], m.ended[0], m.ended[1]},
+			"public":  append([]vault.AccessID{m.pending["public"], m.granted["public"]}, m.others...),
 			"private": {m.pending["private"], m.granted["private"]},
 		}[c.list]
 		if c.steward() {
 			want = all
-		} else if i := slices.Index([]string{"pending", "holder", "lapsed", "revoked"}, c.who); i >= 0 && c.list == "public" {
+		} else if i := slices.Index([]string{"pending", "holder", "lapsed", "revoked", "corrector"}, c.who); i >= 0 && c.list == "public" {
 			want = all[i : i+1]
 		}
 		if diff := gocmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(shown))); diff != "" {
