@@ -176,6 +176,9 @@ func (s *Session) RequestAccess(ctx context.Context, list ListID, r AccessReques
 	if err != nil {
 		return nil, err
 	}
+	if _, _, err := s.open(list); err != nil {
+		return nil, err // a turnover takes a list that is gone for one that has just changed
+	}
 	id := newID()
 	err = s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		_, m, err := s.open(list)

@@ -322,6 +322,7 @@ func TestApproveLess(t *testing.T) {
 		{"no such field", vault.Decision{Fields: []string{"shoes"}}, "field-not-asked"},
 		{"longer", vault.Decision{For: 73 * time.Hour}, "longer-than-asked"},
 		{"in the past", vault.Decision{For: -time.Hour}, "grant-time"},
+		{"nothing", vault.Decision{Fields: []string{}}, "fields-missing"},
 	} {
 		before := state(t, d.s, d.list)
 		_, err := d.s.ApproveAccess(ctx, id, tt.dec)
@@ -889,4 +890,15 @@ func TestRequestFlood(t *testing.T) {
 	if all, err := elm.Accesses(ctx, false); err != nil || len(all) != 0 {
 		t.Errorf("got %v, %v, want that they went with the list", all, err)
 	}
+}
+
+// TestRequestOnGoneList: a list that is gone is gone at once.
+func TestRequestOnGoneList(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	must(t)(d.s.DestroyList(t.Context(), d.list))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // a second try would end here
+	_, err := d.birch.RequestAccess(ctx, d.list, ask("name", time.Hour))
+	refused(t, "a list that is gone", err, vault.Gone, "list-gone", "")
 }

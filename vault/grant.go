@@ -13,7 +13,7 @@ import (
 
 // A Decision approves a request, as it was asked for or with less.
 type Decision struct {
-	Fields []string      // nil: as asked for
+	Fields []string      // nil: as asked for; none at all is no approval
 	For    time.Duration // 0: as asked for
 }
 
@@ -123,6 +123,9 @@ func (u *turnover) wrapFields(d *draft, epoch int64, who *statement, key func(co
 // far as the list still has them.
 func decidedFields(op string, a, m *statement, named []string) ([]sheet.Field, error) {
 	asked := fieldsOf(a)
+	if named != nil && len(named) == 0 {
+		return nil, &Error{Kind: Invalid, Op: op, Code: "fields-missing", Fields: []FieldError{{"fields", "needed"}}, Msg: "an approval of no field is none", Hint: "deny the request instead"}
+	}
 	for _, name := range named {
 		if !containsField(asked, name) {
 			return nil, &Error{Kind: Invalid, Op: op, Code: "field-not-asked", Params: map[string]string{"field": name}, Fields: []FieldError{{"fields", "not asked for"}},

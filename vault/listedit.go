@@ -42,7 +42,6 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 }
 
 func (s *Session) editList(ctx context.Context, id ListID, e ListEdit) error {
-	const op = "vault.EditList"
 	m, unlock, err := s.change(ctx, id, urgent)
 	if err != nil {
 		return err
