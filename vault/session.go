@@ -259,7 +259,7 @@ type Session struct {
 	recipient string // of m
 
 	mu   sync.Mutex
-	keys map[string]*agebox.Identity // "O", "P", and of lists by the hash of the blob a key came from
+	keys map[string]*agebox.Identity // by the hash of the blob a key came from
 }
 
 func errUnauthenticated() error {
@@ -381,28 +381,41 @@ func (s *Session) role() Role {
 }
 
 // handle opens the spelling of a member's handle.
-func (s *Session) handle(ctx context.Context, id MemberID) (string, error) {
-	m := s.v.statement(string(id))
-	if m == nil {
-		return "", &Error{Kind: NotFound, Op: "vault.handle", Msg: "no such member"}
-	}
-	o, err := s.groupKey(ctx, keyO)
-	if err != nil {
-		return "", err
-	}
-	h, err := s.v.openBlob(ctx, m, blobHandle, bind(blobHandle, m.vault, m.object), o)
-	return strings.TrimRight(string(h), " "), err // see pad
+func (s *Session) handle(ctx context.Context, id MemberID) (h string, err error) {
+	err = again(func() error {
+		m := s.v.statement(string(id))
+		if m == nil {
+			return &Error{Kind: NotFound, Op: "vault.handle", Msg: "no such member"}
+		}
+		o, err := s.groupKey(ctx, keyO)
+		if err != nil {
+			return err
+		}
+		body, err := s.v.openBlob(ctx, m, blobHandle, bind(blobHandle, m.vault, m.object), o)
+		h = strings.TrimRight(string(body), " ") // see pad
+		return err
+	})
+	return h, err
 }
 
-// groupKey opens O or P for this request.
+// groupKey opens O or P of now for this request. Whoever opens something that is
+// sealed to it asks for the key after the statement that names it: they are
+// replaced together, so the key is then never older, and that the statement is has
+// an answer of its own, errChanged.
 func (s *Session) groupKey(ctx context.Context, key string) (*agebox.Identity, error) {
 	self := s.v.statement(s.v.ID())
-	return s.key(key, func() (*agebox.Identity, error) {
-		epoch := self.int("epoch-" + key)
-		name := wrapName(epoch, key, string(s.member))
-		if _, held := self.blobs[name]; !held {
-			return nil, &Error{Kind: Forbidden, Op: "vault.groupKey", Code: "role", Msg: "only organisers may do this"}
+	epoch := self.int("epoch-" + key)
+	name := wrapName(epoch, key, string(s.member))
+	wrap, held := self.blobs[name]
+	if !held {
+		if err := s.alive(); err != nil {
+			return nil, err
 		}
+		return nil, &Error{Kind: Forbidden, Op: "vault.groupKey", Code: "role", Msg: "only organisers may do this"}
+	}
+	// By the wrap that it is opened from: the key may be replaced while a request
+	// lasts.
+	return s.key(wrap.sum.String(), func() (*agebox.Identity, error) {
 		return s.openWrap(ctx, holding{self, name, epoch, key})
 	})
 }
@@ -437,11 +450,15 @@ func (s *Session) key(name string, open func() (*agebox.Identity, error)) (*ageb
 }
 
 // SigningCertificate returns the group's OpenPGP certificate, binary.
-func (s *Session) SigningCertificate(ctx context.Context) ([]byte, error) {
-	o, err := s.groupKey(ctx, keyO)
-	if err != nil {
-		return nil, err
-	}
-	self := s.v.statement(s.v.ID())
-	return s.v.openBlob(ctx, self, blobCertificate, bind(blobCertificate, self.vault), o)
+func (s *Session) SigningCertificate(ctx context.Context) (cert []byte, err error) {
+	err = again(func() error {
+		self := s.v.statement(s.v.ID())
+		o, err := s.groupKey(ctx, keyO)
+		if err != nil {
+			return err
+		}
+		cert, err = s.v.openBlob(ctx, self, blobCertificate, bind(blobCertificate, self.vault), o)
+		return err
+	})
+	return cert, err
 }
