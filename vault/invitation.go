@@ -19,7 +19,9 @@ import (
 // invitationTTL is how long an invitation code works.
 const invitationTTL = 72 * time.Hour
 
-// blobInvitation is O under an invitation code, inside a lock.
+// blobInvitation is the identity I of an invitation under its code, inside a lock.
+// O is wrapped to I in the same statement: not to the code, which nobody knows but
+// who was invited, so that a new O reaches the invited too.
 const blobInvitation = "invitation"
 
 // An Invitation is what is handed to somebody who is to become a member, or to
@@ -97,9 +99,7 @@ func (c code) hash(vault string) string {
 
 func (c code) secret() crypto.Secret { return crypto.NewSecret([]byte(c)) }
 
-func invitationBinding(vault, member string, epoch int64) string {
-	return bind(blobInvitation, vault, member, epoch)
-}
+func invitationBinding(vault, member string) string { return bind(blobInvitation, vault, member) }
 
 // Invite makes a member who has no passphrase yet, and the code to choose one
 // with. Organisers may. It can be used for 72 hours; then the member is removed
@@ -139,12 +139,14 @@ func (s *Session) Invite(ctx context.Context, handle string, role Role) (Invitat
 		md.facts[factRole] = string(role)
 		md.facts[factSince] = day(v.clock.now())
 		md.facts[factHandleMAC] = mac
-		if err := md.seal(blobHandle, bind(blobHandle, md.vault, member), pad([]byte(handle)), inv.o.Recipient()); err != nil {
+		u.drafts = append(u.drafts, md)
+		o, err := s.putInvitation(ctx, u, md, inv)
+		if err != nil {
 			return audit.Entry{}, err
 		}
-		md.rely(inv.self, inv.relies())
-		u.drafts = append(u.drafts, md)
-		inv.putInto(u, md)
+		if err := md.seal(blobHandle, bind(blobHandle, md.vault, member), pad([]byte(handle)), o); err != nil {
+			return audit.Entry{}, err
+		}
 		return audit.Entry{Act: audit.MemberInvite, By: string(s.member), Subject: member, Deadline: &inv.expires}, nil
 	}, func(t *actTx) error {
 		if t.handleTaken(mac) {
@@ -164,34 +166,57 @@ type invite struct {
 	code    code
 	hash    string
 	expires time.Time
-	o       *agebox.Identity
-	self    *statement // that O is of
-	sealed  []byte     // O under the code
+	to      *agebox.Recipient // I's
+	sealed  []byte            // I under the code
 }
 
-// invite seals O under a new code.
+// invite makes a code, and an I that it opens.
 func (s *Session) invite(ctx context.Context, handle, member string) (*invite, error) {
 	v := s.v
-	inv := &invite{handle: handle, code: newCode(), self: v.statement(v.ID()), expires: v.clock.now().Add(invitationTTL).Truncate(time.Second)}
-	inv.hash = inv.code.hash(inv.self.vault)
-	var err error
-	if inv.o, err = s.groupKey(ctx, keyO); err != nil {
+	inv := &invite{handle: handle, code: newCode(), expires: v.clock.now().Add(invitationTTL).Truncate(time.Second)}
+	inv.hash = inv.code.hash(v.ID())
+	id, err := agebox.NewIdentity()
+	if err != nil {
 		return nil, err
 	}
-	secret, pass := inv.o.Secret(), inv.code.secret()
+	inv.to = id.Recipient()
+	secret, pass := id.Secret(), inv.code.secret()
 	defer func() { secret.Wipe(); pass.Wipe() }()
-	inv.sealed, err = v.sealPassphrase(ctx, invitationBinding(inv.self.vault, member, inv.self.int("epoch-O")), secret.Bytes(), pass)
+	inv.sealed, err = v.sealPassphrase(ctx, invitationBinding(v.ID(), member), secret.Bytes(), pass)
 	return inv, err
 }
 
-// relies names the fact that says which O this is.
-func (inv *invite) relies() string { return "epoch-O" }
-
-// putInto makes md that of an invited member.
-func (inv *invite) putInto(u *turnover, md *draft) {
+// putInvitation makes md that of an invited member, with O of now, whose
+// recipient it returns. The wrap lies with the invitation instead of with those
+// of the members: it is nobody's who can sign in, and goes when the invitation does.
+func (s *Session) putInvitation(ctx context.Context, u *turnover, md *draft, inv *invite) (*agebox.Recipient, error) {
+	self := s.v.statement(s.v.ID())
+	o, err := s.groupKey(ctx, keyO)
+	if err != nil {
+		return nil, err
+	}
+	md.dropInvitation()
+	md.rely(self, "epoch-O")
 	md.facts[factInvitation] = inv.hash
+	md.facts[factInvitationRecipient] = inv.to.String()
 	md.setTime(factInvitedUntil, inv.expires)
 	u.locked(md, sealInto(md, blobInvitation, inv.sealed))
+	u.wrap(md, self.int("epoch-O"), keyO, md.object, o, inv.to)
+	return o.Recipient(), nil
+}
+
+// dropInvitation takes an invitation out, if there is one, with what is wrapped
+// to it.
+func (d *draft) dropInvitation() {
+	for _, fact := range []string{factInvitation, factInvitationRecipient, factInvitedUntil} {
+		delete(d.facts, fact)
+	}
+	if _, held := d.blobs[blobInvitation]; held {
+		d.remove(blobInvitation)
+	}
+	for _, h := range d.holdings(d.object) {
+		d.remove(h.name)
+	}
 }
 
 func (inv *invite) out() Invitation {
@@ -252,8 +277,9 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 		if _, held := md.blobs[blobPassphrase]; held {
 			md.remove(blobPassphrase)
 		}
-		md.rely(inv.self, inv.relies())
-		inv.putInto(u, md)
+		if _, err := s.putInvitation(ctx, u, md, inv); err != nil {
+			return audit.Entry{}, err
+		}
 		return audit.Entry{Act: audit.MemberReset, By: string(s.member), Subject: member, Deadline: &inv.expires}, nil
 	}, nil)
 	if err != nil && !mayHaveHappened(err) {
@@ -341,11 +367,7 @@ func (v *Vault) Join(ctx context.Context, typed string, pass crypto.Secret) (Tok
 
 func (v *Vault) join(ctx context.Context, c code, hash string, pass crypto.Secret) (Token, string, error) {
 	begun := v.sessions.begin()
-	who, o, err := v.openInvitation(ctx, c, hash)
-	if err != nil {
-		return Token{}, "", err
-	}
-	name, err := v.openBlob(ctx, who, blobHandle, bind(blobHandle, who.vault, who.object), o)
+	member, id, err := v.openInvitation(ctx, c, hash)
 	if err != nil {
 		return Token{}, "", err
 	}
@@ -353,51 +375,51 @@ func (v *Vault) join(ctx context.Context, c code, hash string, pass crypto.Secre
 	if err != nil {
 		return Token{}, "", err
 	}
-	file, err := v.passphraseFile(ctx, who.vault, who.object, m, pass)
+	file, err := v.passphraseFile(ctx, v.ID(), member, m, pass)
 	if err != nil {
 		return Token{}, "", err
 	}
+	var name []byte
+	var until time.Time
 	err = v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
-		if v.statement(who.object) != who { // used, reset or lapsed meanwhile
+		self, who := v.statement(v.ID()), v.statement(member)
+		if who == nil || who.fact(factInvitation) != hash { // used, reset, disabled or lapsed meanwhile
 			return audit.Entry{}, errJoin(nil)
 		}
+		until = who.invitedUntil()
+		o, err := v.openInvited(ctx, self, who, id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if name, err = v.openBlob(ctx, who, blobHandle, bind(blobHandle, who.vault, who.object), o); err != nil {
+			return audit.Entry{}, err
+		}
 		md := u.draft(who)
-		delete(md.facts, factInvitation)
-		delete(md.facts, factInvitedUntil)
-		md.remove(blobInvitation)
+		md.dropInvitation()
 		md.facts[factSince] = day(v.clock.now())
 		md.facts[factPassphraseSince] = md.facts[factSince]
 		md.facts[factRecipient] = m.Recipient().String()
 		u.lockedFile(md, file)
-		self := v.statement(who.vault)
 		u.wrap(u.draft(self), self.int("epoch-O"), keyO, who.object, o, m.Recipient())
 		return audit.Entry{Act: audit.MemberJoin, By: who.object, Subject: who.object}, nil
 	}, func(t *actTx) error {
-		if t.current(who.object) != who || !t.now.Before(who.invitedUntil()) {
+		if !t.now.Before(until) {
 			return errJoin(nil)
 		}
 		return nil
-	}, audit.Entry{Act: audit.SessionOpen, By: who.object})
+	}, audit.Entry{Act: audit.SessionOpen, By: member})
 	if err != nil {
 		return Token{}, "", err
 	}
-	token, err := v.openSession(MemberID(who.object), m, begun)
+	token, err := v.openSession(MemberID(member), m, begun)
 	return token, strings.TrimRight(string(name), " "), err
 }
 
-// openInvitation finds the member who was invited with a code and opens O.
-func (v *Vault) openInvitation(ctx context.Context, c code, hash string) (*statement, *agebox.Identity, error) {
-	var who *statement
-	now := v.clock.now()
-	for _, m := range v.memberStatements() {
-		if m.fact(factInvitation) == hash && now.Before(m.invitedUntil()) {
-			who = m
-		}
-	}
+// openInvitation finds the member who was invited with a code and opens I.
+func (v *Vault) openInvitation(ctx context.Context, c code, hash string) (member string, id *agebox.Identity, err error) {
+	who := v.invitedBy(hash)
 	file, binding := v.door.dummy, "rallyvault/1 passphrase of nobody"
 	var damage error
-	self := v.statement(v.ID())
-	epoch := self.int("epoch-O")
 	if who != nil {
 		data, err := v.blob(ctx, who, blobInvitation)
 		if err == nil {
@@ -405,11 +427,13 @@ func (v *Vault) openInvitation(ctx context.Context, c code, hash string) (*state
 		}
 		switch {
 		case err == nil:
-			file, binding = data, invitationBinding(who.vault, who.object, epoch)
-		case KindOf(err) == CannotOpen, KindOf(err) == Gone, err == errChanged:
+			file, binding = data, invitationBinding(who.vault, who.object)
+		case err == errChanged: // used at this moment, or O was replaced
+			return v.openInvitation(ctx, c, hash)
+		case KindOf(err) == CannotOpen, KindOf(err) == Gone:
 			damage = err
 		default:
-			return nil, nil, err
+			return "", nil, err
 		}
 	}
 	secret := c.secret()
@@ -417,24 +441,46 @@ func (v *Vault) openInvitation(ctx context.Context, c code, hash string) (*state
 	body, err := v.door.open(ctx, binding, file, secret)
 	switch {
 	case errors.Is(err, agebox.ErrCannotOpen) || err == nil && (who == nil || damage != nil):
-		return nil, nil, errJoin(damage)
+		return "", nil, errJoin(damage)
 	case err != nil:
-		return nil, nil, err
+		return "", nil, err
 	}
 	opened := crypto.NewSecret(body)
 	defer opened.Wipe()
-	o, err := agebox.ParseIdentity(opened)
-	if err != nil {
-		return nil, nil, errJoin(err)
+	if id, err = agebox.ParseIdentity(opened); err != nil {
+		return "", nil, errJoin(err)
 	}
-	public, err := v.recipient(ctx, self, recipientName(epoch, keyO))
-	if err != nil {
-		return nil, nil, err
+	return who.object, id, nil
+}
+
+// invitedBy returns the member whose invitation, which has not lapsed, has a
+// code of this hash.
+func (v *Vault) invitedBy(hash string) *statement {
+	now := v.clock.now()
+	for _, m := range v.memberStatements() {
+		if m.fact(factInvitation) == hash && now.Before(m.invitedUntil()) {
+			return m
+		}
 	}
-	if public.String() != o.Recipient().String() {
-		return nil, nil, errJoin(nil)
+	return nil
+}
+
+// openInvited opens O for an invitation's I. Whatever is wrong with it is the one
+// answer for a code that does not work.
+func (v *Vault) openInvited(ctx context.Context, self, who *statement, id *agebox.Identity) (*agebox.Identity, error) {
+	epoch := self.int("epoch-O")
+	name := wrapName(epoch, keyO, who.object)
+	if _, held := who.blobs[name]; !held && v.statement(self.object) != self {
+		return nil, errChanged
 	}
-	return who, o, nil
+	o, err := v.openHolding(ctx, holding{who, name, epoch, keyO}, who.object, id)
+	if err == nil {
+		err = v.same(ctx, self, recipientName(epoch, keyO), o)
+	}
+	if err == errNotSame || KindOf(err) == CannotOpen || KindOf(err) == Gone || KindOf(err) == NotFound {
+		err = errJoin(err)
+	}
+	return o, err
 }
 
 // lapseInvitations ends the invitations whose time has passed: the locks of all

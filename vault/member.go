@@ -16,8 +16,10 @@ const (
 	factHandleMAC       = "handle-mac"       // see handleMAC
 	factRecipient       = "recipient"        // of M; absent while the member has no passphrase
 	factPassphraseSince = "passphrase-since" // day
-	factInvitation      = "invitation"       // see codeHash; absent but while the member has no passphrase
 	factInvitedUntil    = "invited-until"    // RFC 3339, whole seconds, UTC
+
+	factInvitation          = "invitation"           // see code.hash; absent but while the member has no passphrase
+	factInvitationRecipient = "invitation-recipient" // of the invitation's I, absent likewise
 )
 
 // maxMembers bounds a vault. Groups of this kind have a dozen.

@@ -228,8 +228,8 @@ func TestLapseOnAFullDisk(t *testing.T) {
 	})
 	n.Clock.Add(73 * time.Hour)
 	n.Vault.KeepDeadlines(ctx)
-	if got := locks - len(n.Slots.Slots()); got != 4 {
-		t.Errorf("%d locks were overwritten, want all 4", got)
+	if got := locks - len(n.Slots.Slots()); got != 8 {
+		t.Errorf("%d locks were overwritten, want all 8: two an invitation", got)
 	}
 	n.faults.Set(nil)
 	n.Vault.KeepDeadlines(ctx)
