@@ -160,3 +160,31 @@ func BenchmarkDestroy(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDisable disables a member of a vault with a thousand lists, every
+// title of which is sealed anew.
+func BenchmarkDisable(b *testing.B) {
+	h := vaulttest.New(b)
+	s := h.SignIn()
+	for i := range 1000 {
+		h.List(s, fmt.Sprint("bench ", i))
+	}
+	code := func(inv vault.Invitation, err error) {
+		if err == nil {
+			_, _, err = h.Vault.Join(b.Context(), inv.Code, crypto.NewSecret([]byte("nobody guesses what the birch says")))
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	code(s.Invite(b.Context(), "birch", vault.Plain))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.DisableMember(b.Context(), "birch"); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		code(s.ResetMember(b.Context(), "birch"))
+		b.StartTimer()
+	}
+}

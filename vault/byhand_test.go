@@ -168,6 +168,11 @@ func TestByHand(t *testing.T) {
 		t.Fatalf("got %+v, %v", u, err)
 	}
 
+	member(t, h, s, "birch", birchs)
+	if err := s.DisableMember(ctx, "birch"); err != nil { // a new O
+		t.Fatal(err)
+	}
+
 	want := [][]string{}
 	read, err := s.ReadContacts(ctx, l.ID, vault.ReadOptions{})
 	if err != nil {

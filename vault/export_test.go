@@ -140,3 +140,20 @@ func (s *Session) Metas(ctx context.Context, id ListID) (map[ContactID]string, e
 
 // SetInPlace sets how much of a list an undoing writes anew in its place, in bytes.
 func (v *Vault) SetInPlace(n int) { v.inPlace = n }
+
+// GiveP wraps P to a member, as if an organiser had given it.
+func (s *Session) GiveP(ctx context.Context, handle string) error {
+	who := s.v.memberByMAC(s.v.handleMAC(s.v.ID(), handle))
+	to, err := agebox.ParseRecipient(who.fact(factRecipient))
+	if err != nil {
+		return err
+	}
+	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		self := s.v.statement(s.v.ID())
+		p, err := s.groupKey(ctx, keyP)
+		if err == nil {
+			u.wrap(u.draft(self), self.int("epoch-P"), keyP, who.object, p, to)
+		}
+		return audit.Entry{Act: audit.MemberPassphrase, By: string(s.member), Subject: who.object}, err
+	}, nil)
+}

@@ -122,7 +122,7 @@ func (s *Session) Invite(ctx context.Context, handle string, role Role) (Invitat
 	}
 	v := s.v
 	mac := v.handleMAC(v.ID(), handle)
-	taken := &Error{Kind: Conflict, Op: op, Code: "handle-taken", Msg: "a member has this handle already", Hint: "choose another; for a forgotten passphrase: member reset"}
+	taken := &Error{Kind: Conflict, Op: op, Code: "handle-taken", Msg: "a member has this handle already", Hint: "choose another; for a forgotten passphrase, or to bring back who was disabled: member reset"}
 	if v.memberByMAC(mac) != nil {
 		return Invitation{}, taken
 	}
@@ -195,7 +195,6 @@ func (s *Session) putInvitation(ctx context.Context, u *turnover, md *draft, inv
 	if err != nil {
 		return nil, err
 	}
-	md.dropInvitation()
 	md.rely(self, "epoch-O")
 	md.facts[factInvitation] = inv.hash
 	md.facts[factInvitationRecipient] = inv.to.String()
@@ -224,9 +223,9 @@ func (inv *invite) out() Invitation {
 }
 
 // ResetMember takes from a member whose passphrase is lost, or known to others,
-// everything that the member holds, and makes an invitation in its place.
-// Organisers may, of members who are none. The handle, the id and what the audit
-// trail says of the member stay.
+// everything that the member holds, and makes an invitation in its place; it also
+// brings back a member who was disabled. Organisers may, of members who are none.
+// The handle, the id and what the audit trail says of the member stay.
 func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, error) {
 	const op = "vault.ResetMember"
 	if s.role() != Organiser {
@@ -262,7 +261,7 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 		if who == nil {
 			return audit.Entry{}, errNoMember(op)
 		}
-		if err := u.dropHoldings(op, who); err != nil {
+		if _, _, err := u.dropHoldings(op, who, holds(member)); err != nil {
 			return audit.Entry{}, err
 		}
 		for _, a := range u.accesses {
@@ -271,12 +270,8 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 			}
 		}
 		md := u.draft(who)
-		for _, fact := range []string{factRecipient, factPassphraseSince} {
-			delete(md.facts, fact)
-		}
-		if _, held := md.blobs[blobPassphrase]; held {
-			md.remove(blobPassphrase)
-		}
+		md.dropOwn()
+		delete(md.facts, factDisabled)
 		if _, err := s.putInvitation(ctx, u, md, inv); err != nil {
 			return audit.Entry{}, err
 		}
@@ -296,10 +291,10 @@ func errNoMember(op string) error {
 	return &Error{Kind: NotFound, Op: op, Code: "no-such-member", Msg: "there is no member of that handle"}
 }
 
-// dropHoldings takes every wrap of a member out. The last steward of a list
-// cannot go: nobody could open it any more.
-func (u *turnover) dropHoldings(op string, who *statement) error {
-	self, lists := u.snapshot(holds(who.object))
+// dropHoldings takes every wrap of a member out, and returns the snapshot that it
+// is from. The last steward of a list cannot go: nobody could open it any more.
+func (u *turnover) dropHoldings(op string, who *statement, concerns func(*statement) bool) (self *statement, lists []*statement, err error) {
+	self, lists = u.snapshot(concerns)
 	for _, h := range self.holdings(who.object) {
 		u.draft(self).remove(h.name)
 	}
@@ -314,11 +309,11 @@ func (u *turnover) dropHoldings(op string, who *statement) error {
 		}
 	}
 	if last > 0 {
-		return &Error{Kind: Conflict, Op: op, Code: "last-steward", Params: map[string]string{"lists": fmt.Sprint(last)},
+		return nil, nil, &Error{Kind: Conflict, Op: op, Code: "last-steward", Params: map[string]string{"lists": fmt.Sprint(last)},
 			Msg:  fmt.Sprintf("this member is the only steward of %d lists, which nobody could open any more", last),
 			Hint: "with recovery shares, rallyvault recover --handle gives the member a new passphrase; else destroy the lists first"}
 	}
-	return nil
+	return self, lists, nil
 }
 
 // errJoin is the one answer for every code that does not work: wrong, used or

@@ -14,9 +14,10 @@ const (
 	factRole            = "role"
 	factSince           = "since"            // day of joining, or of the invitation
 	factHandleMAC       = "handle-mac"       // see handleMAC
-	factRecipient       = "recipient"        // of M; absent while the member has no passphrase
+	factRecipient       = "recipient"        // of M; absent of who has no passphrase
 	factPassphraseSince = "passphrase-since" // day
 	factInvitedUntil    = "invited-until"    // RFC 3339, whole seconds, UTC
+	factDisabled        = "disabled"         // when the member was, to the hour, likewise; absent of who is not
 
 	factInvitation          = "invitation"           // see code.hash; absent but while the member has no passphrase
 	factInvitationRecipient = "invitation-recipient" // of the invitation's I, absent likewise
@@ -27,8 +28,9 @@ const maxMembers = 1000
 
 // States of a member.
 const (
-	StateActive  = "active"
-	StateInvited = "invited" // has no passphrase yet, and opens nothing
+	StateActive   = "active"
+	StateInvited  = "invited"  // has no passphrase yet, and opens nothing
+	StateDisabled = "disabled" // has none any more, and opens nothing
 )
 
 // A Member is what organisers see of a member.
@@ -36,10 +38,11 @@ type Member struct {
 	ID              MemberID
 	Handle          string
 	Role            Role
-	State           string     // StateActive or StateInvited
+	State           string     // StateActive, StateInvited or StateDisabled
 	Since           string     // day
-	PassphraseSince string     // day; "" for an invited member
+	PassphraseSince string     // day; of an active member
 	InvitedUntil    *time.Time // of an invited member
+	DisabledSince   string     // day; of a disabled member
 }
 
 func errOrganisersOnly(op, what string) error {
@@ -65,9 +68,13 @@ func (s *Session) Members(ctx context.Context) ([]Member, error) {
 		if one.PassphraseSince == "" {
 			one.PassphraseSince = one.Since // of before the day was kept
 		}
-		if m.invited() {
+		switch {
+		case m.invited():
 			until := m.invitedUntil()
 			one.State, one.PassphraseSince, one.InvitedUntil = StateInvited, "", &until
+		case m.disabled():
+			one.State, one.PassphraseSince = StateDisabled, ""
+			one.DisabledSince, _, _ = strings.Cut(m.fact(factDisabled), "T")
 		}
 		out = append(out, one)
 	}
@@ -110,7 +117,7 @@ func (s *statement) invitedUntil() time.Time {
 
 // joinedByMAC is memberByMAC for who can sign in.
 func (v *Vault) joinedByMAC(mac string) *statement {
-	if m := v.memberByMAC(mac); m != nil && !m.invited() {
+	if m := v.memberByMAC(mac); m != nil && m.active() && !v.sessions.isSuspended(MemberID(m.object)) {
 		return m
 	}
 	return nil

@@ -52,13 +52,15 @@ func (s *Session) CreateList(ctx context.Context, n NewList) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := v.recipient(ctx, v.statement(v.ID()), recipientName(v.statement(v.ID()).int("epoch-O"), keyO))
+	self := v.statement(v.ID())
+	o, err := v.recipient(ctx, self, recipientName(self.int("epoch-O"), keyO))
 	if err != nil {
 		return nil, err
 	}
 
 	id := ListID(newID())
 	d := newDraft(kindList, v.ID(), string(id))
+	d.rely(self, "epoch-O") // that the title is sealed to
 	d.setFields(fields)
 	d.setTime(factDeadline, deadline)
 	d.facts[factRegion] = n.Region
@@ -265,6 +267,9 @@ func (s *Session) stewardsByHandle(op string, handles []string) ([]*statement, e
 		m := s.v.memberByMAC(s.v.handleMAC(s.v.ID(), h))
 		if m == nil {
 			return nil, errNoMember(op)
+		}
+		if m.disabled() {
+			return nil, errDisabled(op)
 		}
 		if m.invited() {
 			return nil, &Error{Kind: Conflict, Op: op, Code: "not-joined", Msg: "this member has not joined yet, and cannot hold a key",

@@ -197,6 +197,8 @@ func (v *Vault) Recover(ctx context.Context, given []shares.Share, handle string
 	case who.invited():
 		return nil, &Error{Kind: Conflict, Op: op, Code: "not-joined", Msg: "this member has no passphrase to recover: the invitation was not used yet",
 			Hint: "an organiser can make a new code: rallyvault member reset"}
+	case who.disabled():
+		return nil, errDisabled(op)
 	}
 	m, err := agebox.NewIdentity()
 	if err != nil {
@@ -211,7 +213,7 @@ func (v *Vault) Recover(ctx context.Context, given []shares.Share, handle string
 	defer v.holdLists(ctx, heldBy(lists, who.object))()
 	err = v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		who := v.statement(who.object)
-		if who == nil || who.invited() {
+		if who == nil || !who.active() {
 			return audit.Entry{}, errNoMember(op)
 		}
 		self, lists := v.snapshot()

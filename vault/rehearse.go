@@ -72,7 +72,7 @@ func Rehearse(ctx context.Context, c Config, given []shares.Share) (*Rehearsal, 
 		r.Damaged++
 	}
 	for _, m := range v.memberStatements() {
-		if !m.invited() {
+		if m.active() {
 			r.Members++
 		}
 	}

@@ -51,6 +51,8 @@ type sessionTable struct {
 	endings  uint64
 	endedAll uint64
 	endedOf  map[MemberID]uint64
+
+	suspended map[MemberID]int // members who are being disabled, see suspend
 }
 
 func newSessionTable() *sessionTable {
@@ -65,7 +67,7 @@ func (v *Vault) live(id sessionID) *sealedSession {
 		return nil
 	}
 	who := v.statement(string(s.member))
-	if !v.clock.now().Before(s.expires) || who == nil || who.fact(factRecipient) != s.recipient {
+	if !v.clock.now().Before(s.expires) || who == nil || who.fact(factRecipient) != s.recipient || v.sessions.isSuspended(s.member) {
 		v.sessions.drop(id)
 		return nil
 	}

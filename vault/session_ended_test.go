@@ -54,6 +54,7 @@ func TestEndedSessionActsNoMore(t *testing.T) {
 		"find":    func(ctx context.Context) error { _, err := stale.Find(ctx, "ana0@example.org"); return err },
 		"invite":  func(ctx context.Context) error { _, err := stale.Invite(ctx, "willow", vault.Plain); return err },
 		"reset":   func(ctx context.Context) error { _, err := stale.ResetMember(ctx, "birch"); return err },
+		"disable": func(ctx context.Context) error { return stale.DisableMember(ctx, "birch") },
 		"members": func(ctx context.Context) error { _, err := stale.Members(ctx); return err },
 		"log": func(ctx context.Context) error {
 			return stale.AuditLog(ctx, 0, func(int64, []byte) error { return nil })

@@ -312,6 +312,9 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 	}
 	v.door.passed(mac)
 	err = v.do(ctx, func(t *actTx) error {
+		if who := t.current(string(member)); who == nil || !who.active() || v.sessions.isSuspended(member) { // reset or disabled meanwhile
+			return errSignIn(nil)
+		}
 		return t.record(audit.Entry{Act: audit.SessionOpen, By: string(member)})
 	})
 	if err != nil {
@@ -319,6 +322,9 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 	}
 	token, err := v.openSession(member, m, begun)
 	if err != nil {
+		if who := v.statement(string(member)); who == nil || !who.active() {
+			err = errSignIn(err)
+		}
 		return Token{}, err
 	}
 	if err := v.coverPending(ctx, member, m); err != nil {

@@ -166,6 +166,7 @@ func TestTurnoverBesideDamage(t *testing.T) {
 			return err
 		},
 		"resetting": func() error { _, err := s.ResetMember(ctx, "birch"); return err },
+		"disabling": func() error { return s.DisableMember(ctx, "birch") },
 		"renewing": func() error {
 			_, err := s.DraftRecovery(ctx, secret(vaulttest.Passphrase), "2/3")
 			return err

@@ -63,6 +63,9 @@ var turnovers = map[string]func(ctx context.Context, n *nursery) error{
 		_, err := n.maple.ResetMember(ctx, "birch")
 		return err
 	},
+	"disable": func(ctx context.Context, n *nursery) error {
+		return n.maple.DisableMember(ctx, "birch")
+	},
 	"join": func(ctx context.Context, n *nursery) error {
 		_, _, err := n.Vault.Join(ctx, n.code, secret(newer))
 		return err
@@ -107,6 +110,16 @@ func (n *nursery) access(t *testing.T, h *vaulttest.House) (string, *vault.Sessi
 	}
 	for _, m := range members {
 		out = append(out, m.Handle+" is "+m.State)
+	}
+	lists, err := maple.Lists(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, l := range lists {
+		out = append(out, fmt.Sprintf("list %q of %q %s", l.Title, l.Stewards, l.Damaged))
+	}
+	if cert, err := maple.SigningCertificate(t.Context()); err != nil || len(cert) == 0 {
+		t.Errorf("the certificate: got %d bytes, %v", len(cert), err)
 	}
 	for what, given := range map[string][]shares.Share{"first shares": n.Shares[1:], "new shares": n.draft.Shares} {
 		_, err := h.Vault.Recover(t.Context(), given, "nobody", secret(newer)) // opens R, and asks for the handle then

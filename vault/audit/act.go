@@ -19,6 +19,7 @@ const (
 	MemberInvite      Act = "member.invite"       // Subject was invited; Deadline is when the invitation lapses
 	MemberJoin        Act = "member.join"         // Subject used the invitation and set a passphrase
 	MemberReset       Act = "member.reset"        // Subject's keys were dropped and an invitation took their place, and its grants are requests again; Deadline as above
+	MemberDisable     Act = "member.disable"      // Subject's access was ended; O, and P if Subject held it, were replaced
 	MemberRecover     Act = "member.recover"      // Subject got a new passphrase by recovery shares; By is empty, as shares have no name
 	MemberInviteLapse Act = "member.invite.lapse" // Subject, who had no passphrase, was removed
 
@@ -58,7 +59,7 @@ func (a Act) Valid() bool {
 	switch a {
 	case VaultSetup, VaultPurge, ClockAccepted, VaultLockdown, TamperFound,
 		SessionOpen, SessionClose, SessionEnd, MemberPassphrase,
-		MemberInvite, MemberJoin, MemberReset, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
+		MemberInvite, MemberJoin, MemberReset, MemberDisable, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
 		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview, ListRekey, ListStewardAdd, ListStewardRemove,
 		ListDestroyIntent, ListDestroy,
 		AccessRequest, AccessGrant, AccessDeny, AccessRevoke, AccessLapse, AccessPurge,

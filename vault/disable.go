@@ -1,0 +1,147 @@
+package vault
+
+import (
+	"context"
+	"time"
+
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+// DisableMember ends a member's access: every wrap that the member holds goes, the
+// passphrase file and an invitation with them, their locks are overwritten, and the
+// sessions end at once. O is replaced in the same act, and P if the member held
+// it, so that whoever kept a copy of them reads nothing that is written from then
+// on; lists of which the member held keys are re-keyed. The handle, the id and what the audit trail says stay, and ResetMember
+// brings the member back. Organisers may, of members who are none.
+//
+// From the moment on at which it begins, the member can do nothing: a session that
+// is used while it goes on has ended, also if it fails then.
+func (s *Session) DisableMember(ctx context.Context, handle string) error {
+	const op = "vault.DisableMember"
+	if s.role() != Organiser {
+		return errOrganisersOnly(op, "disable members")
+	}
+	if err := checkHandle(handle); err != nil {
+		return err
+	}
+	v := s.v
+	who := v.memberByMAC(v.handleMAC(v.ID(), handle))
+	switch {
+	case who == nil:
+		return errNoMember(op)
+	case who.object == string(s.member):
+		return &Error{Kind: Conflict, Op: op, Code: "disable-self", Msg: "nobody disables themselves", Hint: "ask another organiser"}
+	case who.disabled():
+		return errDisabledAlready(op)
+	case who.fact(factRole) == string(Organiser):
+		return &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "disabling an organiser is not in this version",
+			Hint: "a second organiser has to agree"}
+	}
+	member := who.object
+	// Somebody who learns of it while it goes on could overtake it again and again.
+	defer v.sessions.suspend(MemberID(member))()
+	_, lists := v.snapshot()
+	defer v.holdLists(ctx, lists)()
+	group := []*regroup{{key: keyO}, {key: keyP}}
+	var members []*statement
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		if err := v.noDamagedList(op); err != nil {
+			return audit.Entry{}, err
+		}
+		who := v.statement(member)
+		switch {
+		case who == nil:
+			return audit.Entry{}, errNoMember(op)
+		case who.disabled():
+			return audit.Entry{}, errDisabledAlready(op)
+		}
+		self, lists, err := u.dropHoldings(op, who, func(m *statement) bool { return len(m.sealedTo(keyO)) > 0 || holds(member)(m) })
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		for _, a := range u.accesses {
+			if a.fact(factMember) == member {
+				u.draft(a).endAccess(StatusRevoked, v.clock.now())
+			}
+		}
+		md := u.draft(who)
+		md.dropOwn()
+		md.setTime(factDisabled, v.clock.now().Truncate(time.Hour))
+		members = v.memberStatements()
+		for _, r := range group {
+			if _, held := self.blobs[wrapName(self.int("epoch-"+r.key), r.key, member)]; !held && r.key != keyO {
+				continue
+			}
+			if err := s.replaceGroupKey(ctx, u, r, self, members, lists); err != nil {
+				return audit.Entry{}, err
+			}
+		}
+		return audit.Entry{Act: audit.MemberDisable, By: string(s.member), Subject: member}, nil
+	}, func(t *actTx) error {
+		if t.newcomers(members) {
+			return errOvertaken()
+		}
+		return nil
+	})
+	if err != nil && !mayHaveHappened(err) {
+		return err
+	}
+	v.dropSessions(MemberID(member))
+	if err == nil {
+		s.rekeyAllPending(ctx)
+	}
+	return err
+}
+
+const hintDisabled = "member reset brings a member back, with a new code and without the keys of before"
+
+func errDisabledAlready(op string) error {
+	return &Error{Kind: Conflict, Op: op, Code: "disabled-already", Msg: "this member is disabled already; nothing was changed", Hint: hintDisabled}
+}
+
+// errDisabled says that nothing can be given to a member who is disabled.
+func errDisabled(op string) error {
+	return &Error{Kind: Conflict, Op: op, Code: "disabled", Msg: "this member is disabled, and can hold no key", Hint: hintDisabled}
+}
+
+// disabled reports whether a member's access was ended, see DisableMember.
+func (s *statement) disabled() bool { return s.fact(factDisabled) != "" }
+
+// active reports whether a member has a passphrase and can hold keys.
+func (s *statement) active() bool { return s.fact(factRecipient) != "" }
+
+// dropOwn takes out of a member's statement all that the member opens anything
+// with.
+func (d *draft) dropOwn() {
+	for _, fact := range []string{factRecipient, factPassphraseSince} {
+		delete(d.facts, fact)
+	}
+	if _, held := d.blobs[blobPassphrase]; held {
+		d.remove(blobPassphrase)
+	}
+	d.dropInvitation()
+}
+
+// suspend keeps a member out until release is called: sessions are none, and the
+// passphrase is a wrong one.
+func (t *sessionTable) suspend(member MemberID) (release func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.suspended == nil {
+		t.suspended = map[MemberID]int{}
+	}
+	t.suspended[member]++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.suspended[member]--; t.suspended[member] == 0 {
+			delete(t.suspended, member)
+		}
+	}
+}
+
+func (t *sessionTable) isSuspended(member MemberID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.suspended[member] > 0
+}
