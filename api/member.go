@@ -54,6 +54,18 @@ func (s *Server) postReset(c echo.Context, m *vault.Session) error {
 	return answer(c, http.StatusCreated, invitationJSON(i))
 }
 
+// postDisabling handles POST /v1/members/disablings.
+func (s *Server) postDisabling(c echo.Context, m *vault.Session) error {
+	var in client.MemberRef
+	if err := body(c, &in); err != nil {
+		return err
+	}
+	if err := m.DisableMember(c.Request().Context(), in.Handle); err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, client.Disabled{Handle: in.Handle, State: vault.StateDisabled})
+}
+
 // postJoin handles POST /v1/members/joins. Like a sign-in it is about who is
 // asking, so a code that opens nothing is a 401: one answer for one that is
 // wrong, used or too old.
@@ -81,7 +93,7 @@ func invitationJSON(i vault.Invitation) client.Invitation {
 func membersJSON(ms []vault.Member) []client.Member {
 	out := make([]client.Member, len(ms))
 	for i, m := range ms {
-		out[i] = client.Member{ID: m.ID, Handle: m.Handle, Role: m.Role, State: m.State, Since: m.Since, PassphraseSince: m.PassphraseSince}
+		out[i] = client.Member{ID: m.ID, Handle: m.Handle, Role: m.Role, State: m.State, Since: m.Since, PassphraseSince: m.PassphraseSince, DisabledSince: m.DisabledSince}
 		if m.InvitedUntil != nil {
 			until := stamp(*m.InvitedUntil)
 			out[i].InvitedUntil = &until

@@ -104,8 +104,22 @@ func TestMembers(t *testing.T) {
 		t.Errorf("join after the reset: got %+v, %v", j, err)
 	}
 
+	gone := h.join(t, "crane", egretPassphrase)
+	_, err = gone.DisableMember(ctx, egret)
+	wantKind(t, "disable, by a member", err, vault.Forbidden)
+	if d, err := h.DisableMember(ctx, "crane"); err != nil || d.Handle != "crane" || d.State != vault.StateDisabled {
+		t.Fatalf("got %+v, %v", d, err)
+	}
+	_, err = gone.WhoAmI(ctx)
+	wantKind(t, "a session of who was disabled", err, vault.Unauthenticated)
+	_, err = h.another(t).SignIn(ctx, "crane", secret(egretPassphrase))
+	wantKind(t, "a passphrase of who was disabled", err, vault.CannotOpen)
+	if ms, err = h.Members(ctx); err != nil || len(ms) != 3 || ms[0].Handle != "crane" || ms[0].State != vault.StateDisabled || ms[0].DisabledSince == "" || ms[0].PassphraseSince != "" {
+		t.Errorf("got %+v, %v", ms, err)
+	}
+
 	r, err := h.Review(ctx)
-	if err != nil || r.Recovery != "none" || len(r.Members) != 2 || r.Grants == nil || r.Lists == nil {
+	if err != nil || r.Recovery != "none" || len(r.Members) != 3 || r.Grants == nil || r.Lists == nil {
 		t.Fatalf("got %+v, %v", r, err)
 	}
 	if len(r.Proposals) == 0 || r.Proposals[0].Code != "recovery-none" {
@@ -141,6 +155,10 @@ func TestMemberRefusals(t *testing.T) {
 		{"another role", "POST", "/v1/members", `{"handle":"egret","role":"Quillfeather"}`, nil, 422, "invalid", "role", 2},
 		{"reset of nobody", "POST", "/v1/members/resets", `{"handle":"quillfeather"}`, nil, 404, "not-found", "no-such-member", 4},
 		{"reset of oneself", "POST", "/v1/members/resets", `{"handle":"heron"}`, nil, 409, "conflict", "reset-self", 5},
+		{"no session, disable", "POST", "/v1/members/disablings", `{"handle":"egret"}`, none, 401, "unauthenticated", "", 3},
+		{"disabling nobody", "POST", "/v1/members/disablings", `{"handle":"quillfeather"}`, nil, 404, "not-found", "no-such-member", 4},
+		{"disabling oneself", "POST", "/v1/members/disablings", `{"handle":"heron"}`, nil, 409, "conflict", "disable-self", 5},
+		{"disabling a bad handle", "POST", "/v1/members/disablings", `{"handle":"The Quillfeather"}`, nil, 422, "invalid", "handle", 2},
 		{"wrong code", "POST", "/v1/members/joins", `{"code":"00000-00000-00000-00000-000000","passphrase":"marsh lantern oboe"}`, none, 401, "cannot-open", "invitation", 7},
 		{"no code", "POST", "/v1/members/joins", `{"passphrase":"marsh lantern oboe"}`, none, 401, "cannot-open", "invitation", 7},
 		{"short passphrase", "POST", "/v1/members/joins", `{"code":"x","passphrase":"short"}`, none, 422, "invalid", "passphrase-short", 2},

@@ -134,7 +134,7 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"NewContact": client.NewContact{}, "Added": client.Added{}, "Correction": client.Correction{}, "SearchQuery": client.SearchQuery{},
 		"ErasureRequest": client.ErasureRequest{}, "Erasure": client.Erasure{}, "ImportOptions": client.ImportOptions{},
 		"ImportReport": client.ImportReport{}, "Undoing": client.Undoing{}, "Checkpoint": client.Checkpoint{}, "Verification": client.Verification{},
-		"NewPassphrase": client.NewPassphrase{}, "Member": client.Member{}, "NewMember": client.NewMember{}, "MemberRef": client.MemberRef{},
+		"NewPassphrase": client.NewPassphrase{}, "Member": client.Member{}, "NewMember": client.NewMember{}, "MemberRef": client.MemberRef{}, "Disabled": client.Disabled{},
 		"Invitation": client.Invitation{}, "Joining": client.Joining{}, "Joined": client.Joined{}, "Recovery": client.Recovery{},
 		"RecoveryOrder": client.RecoveryOrder{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{},
 		"SessionInfo": client.SessionInfo{}, "Ended": client.Ended{},

@@ -122,6 +122,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.GET("/v1/members", s.member(s.getMembers))
 	e.POST("/v1/members", s.member(s.postMember))
 	e.POST("/v1/members/resets", s.member(s.postReset))
+	e.POST("/v1/members/disablings", s.member(s.postDisabling))
 	e.POST("/v1/members/joins", s.postJoin)
 	e.GET("/v1/recovery", s.member(s.getRecovery))
 	e.PUT("/v1/recovery", s.member(s.putRecovery))

@@ -11,15 +11,16 @@ import (
 )
 
 // A Member is one person with a passphrase, or somebody who was invited and has
-// none yet.
+// none yet, or was disabled and has none any more.
 type Member struct {
 	ID              vault.MemberID `json:"id"`
 	Handle          string         `json:"handle"`
 	Role            vault.Role     `json:"role"`
-	State           string         `json:"state"`                      // "active" or "invited"
+	State           string         `json:"state"`                      // "active", "invited" or "disabled"
 	Since           string         `json:"since"`                      // day
 	PassphraseSince string         `json:"passphrase_since,omitempty"` // day
 	InvitedUntil    *time.Time     `json:"invited_until,omitempty"`
+	DisabledSince   string         `json:"disabled_since,omitempty"` // day
 }
 
 // A NewMember names whom to invite.
@@ -31,6 +32,12 @@ type NewMember struct {
 // A MemberRef names a member. Handles stay out of URLs.
 type MemberRef struct {
 	Handle string `json:"handle"`
+}
+
+// Disabled says who was disabled.
+type Disabled struct {
+	Handle string `json:"handle"`
+	State  string `json:"state"` // "disabled"
 }
 
 // An Invitation lets one person set a passphrase, once. It does not print: who
@@ -87,6 +94,16 @@ func (c *Client) ResetMember(ctx context.Context, handle string) (*Invitation, e
 		return nil, err
 	}
 	return &i, nil
+}
+
+// DisableMember ends a member's access: sessions, passphrase and keys. The key
+// that all members share is replaced.
+func (c *Client) DisableMember(ctx context.Context, handle string) (*Disabled, error) {
+	var d Disabled
+	if err := c.call(ctx, http.MethodPost, "/v1/members/disablings", MemberRef{Handle: handle}, &d); err != nil {
+		return nil, err
+	}
+	return &d, nil
 }
 
 // Join sets the passphrase of the member that code was made for and makes the

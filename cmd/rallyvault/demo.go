@@ -134,7 +134,7 @@ func (p *program) tellDemo(ctx context.Context, s *story) (err error) {
 	defer os.RemoveAll(dir)
 	d := &demoRun{story: s, workFactor: p.workFactor, passphrase: demoPassphrase(), cfg: Config{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0"}}
 	defer d.stop()
-	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.share, d.seize, d.check, d.lose, d.end} {
+	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.share, d.leave, d.seize, d.check, d.lose, d.end} {
 		if err := part(ctx); err != nil {
 			return err
 		}

@@ -103,6 +103,22 @@ func (d *demoRun) join(ctx context.Context) error {
 	})
 }
 
+// leave tells how the coworker's membership ends.
+func (d *demoRun) leave(ctx context.Context) error {
+	return d.tell("that coworker leaves the group and is disabled: passphrase and keys open nothing any more", func() ([]string, error) {
+		if _, err := d.client.DisableMember(ctx, demoGuest); err != nil {
+			return nil, err
+		}
+		guest, err := client.New(d.door.url)
+		if err != nil {
+			return nil, err
+		}
+		defer guest.Close()
+		_, err = guest.SignIn(ctx, demoGuest, demoGuestPassphrase())
+		return nil, wants(err, vault.CannotOpen)
+	})
+}
+
 // lose tells how a lost passphrase is mended, and when it can no longer be.
 func (d *demoRun) lose(ctx context.Context) error {
 	err := d.tell("two of the three sheets are rehearsed: they open the list, one alone does not, no byte is changed", func() ([]string, error) {

@@ -47,6 +47,23 @@ func (p *program) memberResetCmd() *cobra.Command {
 	})
 }
 
+func (p *program) memberDisableCmd() *cobra.Command {
+	return p.command(verb{
+		use: "disable HANDLE", short: "for somebody who leaves: end a member's access at once", min: 1, max: 1,
+		run: p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, args []string) error {
+			d, err := l.DisableMember(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			p.note("what they have seen cannot be taken back; if they keep a recovery sheet: rallyvault recovery renew")
+			p.say(*d, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is disabled: passphrase, sessions and keys open nothing any more\n", clean(d.Handle))
+			})
+			return nil
+		}),
+	})
+}
+
 // sayInvitation shows a code, which is what the command is for; how it should
 // travel goes to stderr.
 func (p *program) sayInvitation(i *client.Invitation) {
@@ -78,6 +95,8 @@ func memberLine(w io.Writer, m *client.Member) {
 	switch {
 	case m.InvitedUntil != nil:
 		fmt.Fprintf(w, ", invited until %s", timeText(*m.InvitedUntil))
+	case m.DisabledSince != "":
+		fmt.Fprintf(w, ", disabled since %s", m.DisabledSince)
 	case m.PassphraseSince != "":
 		fmt.Fprintf(w, ", passphrase since %s", m.PassphraseSince)
 	}

@@ -39,7 +39,7 @@ func (p *program) root() *cobra.Command {
 		group("session", "where you are signed in", p.sessionLsCmd(), p.sessionEndCmd()),
 		p.lockdownCmd(),
 		group("member", "people with a passphrase",
-			p.memberInviteCmd(), p.memberLsCmd(), p.memberResetCmd(), later("disable")),
+			p.memberInviteCmd(), p.memberLsCmd(), p.memberResetCmd(), p.memberDisableCmd()),
 		p.joinCmd(),
 		group("list", "lists of contacts",
 			p.listCreateCmd(), p.listEditCmd(), p.listLsCmd(), p.listShowCmd(), p.listContactsCmd(),
