@@ -212,6 +212,12 @@ func TestGrantIsAKey(t *testing.T) {
 			}
 			return birchs
 		},
+		"disable": func(t *testing.T, d *desk, _ vault.AccessID) string {
+			if err := d.s.DisableMember(t.Context(), "birch"); err != nil {
+				t.Fatal(err)
+			}
+			return birchs
+		},
 		"old passphrase": func(t *testing.T, d *desk, _ vault.AccessID) string {
 			if _, err := d.birch.ChangePassphrase(t.Context(), secret(birchs), secret(newer)); err != nil {
 				t.Fatal(err)
@@ -522,7 +528,8 @@ func TestStreamEnds(t *testing.T) {
 		"give back": func(t *testing.T, d *desk, id vault.AccessID) {
 			must(t)(d.birch.RevokeAccess(t.Context(), id))
 		},
-		"reset": func(t *testing.T, d *desk, _ vault.AccessID) { must(t)(d.s.ResetMember(t.Context(), "birch")) },
+		"reset":   func(t *testing.T, d *desk, _ vault.AccessID) { must(t)(d.s.ResetMember(t.Context(), "birch")) },
+		"disable": func(t *testing.T, d *desk, _ vault.AccessID) { must(t)(nil, d.s.DisableMember(t.Context(), "birch")) },
 		"destroy": func(t *testing.T, d *desk, _ vault.AccessID) {
 			must(t)(d.s.DestroyList(t.Context(), d.list))
 		},
@@ -901,4 +908,52 @@ func TestRequestOnGoneList(t *testing.T) {
 	cancel() // a second try would end here
 	_, err := d.birch.RequestAccess(ctx, d.list, ask("name", time.Hour))
 	refused(t, "a list that is gone", err, vault.Gone, "list-gone", "")
+}
+
+// TestDisabledMemberAndGrants: who is disabled has no grants and asks for nothing,
+// their lists are re-keyed, and a member who is brought back has to ask anew.
+func TestDisabledMemberAndGrants(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	elm := member(t, d.House, d.s, "elm", newer)
+	granted := d.grant(t, "name,phone", 72*time.Hour)
+	waits := d.request(t, "name", time.Hour)
+	stays, err := elm.RequestAccess(ctx, d.list, ask("name,phone", 72*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(d.s.ApproveAccess(ctx, stays.ID, vault.Decision{}))
+	if err := d.s.DisableMember(ctx, "birch"); err != nil {
+		t.Fatal(err)
+	}
+	all, err := d.s.Accesses(ctx, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		if (a.ID == granted || a.ID == waits) && a.Status != vault.StatusRevoked {
+			t.Errorf("got %+v, want it revoked", a)
+		}
+	}
+	if d.pending(t) || count(acts(t, d.House, 0), audit.ListRekey) != 1 {
+		t.Error("want the list re-keyed, once")
+	}
+	if got := d.seen(t, elm); got != called {
+		t.Errorf("who stays: got %q", got)
+	}
+	inv, err := d.s.ResetMember(ctx, "birch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.Vault.Join(ctx, inv.Code, secret(birchs)); err != nil {
+		t.Fatal(err)
+	}
+	d.birch = d.as(t, "birch", birchs)
+	if got := d.seen(t, d.birch); got != "no-access" {
+		t.Errorf("brought back: got %q", got)
+	}
+	d.Stop()
+	d.Start()
+	sound(t, d.House, d.SignIn(), 0)
 }

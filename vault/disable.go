@@ -37,14 +37,26 @@ func (s *Session) DisableMember(ctx context.Context, handle string) error {
 		return &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "disabling an organiser is not in this version",
 			Hint: "a second organiser has to agree"}
 	}
-	member := who.object
+	err := s.disable(ctx, op, who.object)
+	if err != nil && !mayHaveHappened(err) {
+		return err
+	}
+	v.dropSessions(MemberID(who.object))
+	if err == nil {
+		s.rekeyAllPending(ctx)
+	}
+	return err
+}
+
+func (s *Session) disable(ctx context.Context, op, member string) error {
+	v := s.v
 	// Somebody who learns of it while it goes on could overtake it again and again.
 	defer v.sessions.suspend(MemberID(member))()
 	_, lists := v.snapshot()
 	defer v.holdLists(ctx, lists)()
 	group := []*regroup{{key: keyO}, {key: keyP}}
 	var members []*statement
-	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		if err := v.noDamagedList(op); err != nil {
 			return audit.Entry{}, err
 		}
@@ -83,14 +95,6 @@ func (s *Session) DisableMember(ctx context.Context, handle string) error {
 		}
 		return nil
 	})
-	if err != nil && !mayHaveHappened(err) {
-		return err
-	}
-	v.dropSessions(MemberID(member))
-	if err == nil {
-		s.rekeyAllPending(ctx)
-	}
-	return err
 }
 
 const hintDisabled = "member reset brings a member back, with a new code and without the keys of before"

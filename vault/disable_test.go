@@ -78,7 +78,7 @@ func TestDisable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fir := member(t, g.House, g.maple, "fir", newer)
+	member(t, g.House, g.maple, "fir", newer)
 	inv, err := g.maple.Invite(ctx, "elm", vault.Plain)
 	if err != nil {
 		t.Fatal(err)
@@ -87,36 +87,30 @@ func TestDisable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := g.Vault.SignIn(ctx, "birch", secret(birchs))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := session(t, g.House, token).ReadContacts(ctx, g.both, vault.ReadOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Close()
 	before := vaulttest.Copy(t, g.Dir)
 	learned := opened(t, before, before, birchs).groupKeys(t, "O")
 	if len(learned) != 1 {
 		t.Fatalf("the member had %d O's: the test has lost its way", len(learned))
 	}
-	locks, size := len(g.Slots.Slots()), int64(len(acts(t, g.House, 0)))
+	locks := len(g.Slots.Slots())
 
 	g.Clock.Add(25 * time.Hour)
 	g.maple = g.SignIn() // sessions last twelve hours
-	if token, err = g.Vault.SignIn(ctx, "birch", secret(birchs)); err != nil {
+	token, err := g.Vault.SignIn(ctx, "birch", secret(birchs))
+	if err != nil {
 		t.Fatal(err)
 	}
 	s := session(t, g.House, token)
-	if stream, err = s.ReadContacts(ctx, g.both, vault.ReadOptions{}); err != nil {
+	stream, err := s.ReadContacts(ctx, g.both, vault.ReadOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	size = int64(len(acts(t, g.House, 0)))
+	defer stream.Close()
+	size := int64(len(acts(t, g.House, 0)))
 	if err := g.maple.DisableMember(ctx, "birch"); err != nil {
 		t.Fatal(err)
 	}
-	if e := acts(t, g.House, size); len(e) != 1 || e[0].Act != audit.MemberDisable || e[0].Subject == "" || e[0].By == e[0].Subject ||
+	if e := acts(t, g.House, size); len(e) != 2 || e[0].Act != audit.MemberDisable || e[1].Act != audit.ListRekey || e[0].Subject == "" || e[0].By == e[0].Subject ||
 		len(e[0].Vouches) != 1+4+3 { // the vault, members, lists but the private one
 		t.Errorf("got %+v", e)
 	}
@@ -165,7 +159,7 @@ func TestDisable(t *testing.T) {
 	if got := titles(t, g.maple); got != "Alone, Both, Hidden, Until we stop" {
 		t.Errorf("the organiser sees %s", got)
 	}
-	fir = as(t, g.House, "fir", newer)
+	fir := as(t, g.House, "fir", newer)
 	if got := titles(t, fir); got != visible {
 		t.Errorf("another member sees %s", got)
 	}
