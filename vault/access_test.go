@@ -176,11 +176,21 @@ func (d *desk) as(t *testing.T, handle, pass string) *vault.Session {
 	return as(t, d.House, handle, pass)
 }
 
+// inOrder skips a long test of one goroutine under the race detector, which makes
+// it many times longer and finds nothing in it. .ci/run runs these without.
+func inOrder(t *testing.T) {
+	t.Helper()
+	if raced {
+		t.Skip("one thing after another: run it without the race detector")
+	}
+}
+
 // TestGrantIsAKey: with the database, today's slot file and the passphrase of a
 // member, what was granted opens, by hand, and nothing else of the list does.
 // After every way in which access ends, and before anything else is changed,
 // nothing of it opens with any copy of the database.
 func TestGrantIsAKey(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ends := map[string]func(t *testing.T, d *desk, id vault.AccessID) (passphrase string){
 		"lapse": func(t *testing.T, d *desk, _ vault.AccessID) string {

@@ -493,6 +493,7 @@ func TestDisableOnFullDisk(t *testing.T) {
 // with the slot file of the answer: whatever was on the disk meanwhile, nothing
 // opens for who was disabled, nor with what that member knew before.
 func TestDisableKilled(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	n := newNursery(t)
 	before := vaulttest.Copy(t, n.Dir)
@@ -714,6 +715,7 @@ func oneO(t *testing.T, n *nursery, learned []age.Identity) {
 // TestDisableOvertaken lets each of the other acts be made from what was before
 // the disabling, and come right after it; and the other way round.
 func TestDisableOvertaken(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	for name, act := range beside {
 		switch name {

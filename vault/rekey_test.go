@@ -39,6 +39,7 @@ func (d *desk) fill(t *testing.T, n int) {
 // TestRekey: whoever lost access and kept every key and every lock that there was
 // reads nothing that was written afterwards; whoever has access goes on.
 func TestRekey(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	for _, end := range []string{"revoke", "give back", "lapse", "reset"} {
 		t.Run(strings.ReplaceAll(end, " ", "-"), func(t *testing.T) {
@@ -265,6 +266,7 @@ func TestRekeyBeside(t *testing.T) {
 // What each copy starts as has all contacts for who is entitled, and nothing for
 // who was revoked once that was acknowledged.
 func TestRekeyKilled(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	d := newDesk(t)
