@@ -967,3 +967,24 @@ func TestDisabledMemberAndGrants(t *testing.T) {
 	d.Start()
 	sound(t, d.House, d.SignIn(), 0)
 }
+
+// TestStreamEndsWithOneGrant: an answer that rests on two grants ends with the
+// first of them, though its reader has the key of the other's fields still.
+func TestStreamEndsWithOneGrant(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.fill(t, 4500)
+	d.grant(t, "name", 72*time.Hour)
+	d.grant(t, "phone", time.Hour)
+	r, err := d.birch.ReadContacts(t.Context(), d.list, vault.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.Clock.Add(time.Hour)
+	_, err = r.Next(t.Context())
+	refused(t, "going on", err, vault.Forbidden, "no-grant", "")
+}
