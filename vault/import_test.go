@@ -188,7 +188,7 @@ func TestImportAgainstModel(t *testing.T) {
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
-	seeds := 20
+	seeds := 8
 	if os.Getenv("RALLYVAULT_LONG") != "" {
 		seeds = 500
 	}

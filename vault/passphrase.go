@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/agebox"
@@ -260,7 +259,7 @@ func (v *Vault) sealPassphrase(ctx context.Context, binding string, body []byte,
 	pass = nfc(pass)
 	defer pass.Wipe()
 	sealed, err := agebox.SealPassphrase(binding, body, pass, v.workFactor)
-	debug.FreeOSMemory() // 64 MiB that scrypt took
+	v.door.giveBack()
 	return sealed, err
 }
 

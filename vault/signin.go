@@ -49,6 +49,8 @@ type door struct {
 	joins   chan struct{} // capacity maxJoins: see join
 	dummy   []byte        // a passphrase file of nobody
 
+	workFactor int // of passphrases, see Config
+
 	mu    sync.Mutex
 	tried map[string]*tries    // by handle MAC, or what else is guessed at
 	held  map[*heldUp]struct{} // at most maxHeld
@@ -78,9 +80,18 @@ func newDoor(workFactor int) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	debug.FreeOSMemory() // 64 MiB that scrypt took
-	return &door{unlocks: make(chan struct{}, maxUnlocks), queue: make(chan struct{}, maxQueue), joins: make(chan struct{}, maxJoins),
-		dummy: dummy, tried: map[string]*tries{}, held: map[*heldUp]struct{}{}}, nil
+	d := &door{workFactor: workFactor, unlocks: make(chan struct{}, maxUnlocks), queue: make(chan struct{}, maxQueue), joins: make(chan struct{}, maxJoins),
+		dummy: dummy, tried: map[string]*tries{}, held: map[*heldUp]struct{}{}}
+	d.giveBack()
+	return d, nil
+}
+
+// giveBack returns to the system what scrypt took for a passphrase, 64 MiB at
+// agebox.WorkFactor. It costs a collection, so what the heap holds anyway is kept.
+func (d *door) giveBack() {
+	if d.workFactor >= agebox.WorkFactor-2 {
+		debug.FreeOSMemory()
+	}
 }
 
 // wait holds a sign-in up for as long as the failures before it ask for. Those of
@@ -278,7 +289,7 @@ func (d *door) open(ctx context.Context, binding string, file []byte, pass crypt
 	pass = nfc(pass)
 	defer pass.Wipe()
 	body, err := agebox.OpenPassphrase(binding, file, pass)
-	debug.FreeOSMemory() // 64 MiB that scrypt took
+	d.giveBack()
 	return body, err
 }
 

@@ -558,7 +558,7 @@ func TestDatabaseWriter(t *testing.T) {
 	for _, kind := range tamperings {
 		t.Run(strings.ReplaceAll(kind.name, " ", "-"), func(t *testing.T) { f.tamper(t, kind, 1, dir) })
 	}
-	n := 100
+	n := 30
 	if os.Getenv("RALLYVAULT_LONG") != "" {
 		n = 1000
 	}

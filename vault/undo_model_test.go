@@ -219,7 +219,7 @@ func TestUndoAgainstModel(t *testing.T) {
 	count := 0
 	var total vault.Undoing
 	refused := 0
-	enough := time.Now().Add(15 * time.Second)
+	enough := time.Now().Add(6 * time.Second)
 	if os.Getenv("RALLYVAULT_LONG") != "" {
 		enough = enough.Add(5 * time.Minute)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,9 +21,9 @@ import (
 )
 
 // TestMain puts this test binary into PATH as rallyvault, where it is the real
-// program: main is what runs. Under the race detector a passphrase takes
-// seconds, so there the same program runs with a low work factor; tests that
-// start hundreds of them ask for one, and for an end at a step of their choice.
+// program, with a low work factor for passphrases where the environment asks for
+// one, and with an end at a step that a test chose. Without either, main is what
+// runs; but under the race detector, where a passphrase would take seconds.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"rallyvault": func() {
 		p := &program{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
@@ -84,8 +85,16 @@ func newMachine(t testing.TB) *machine {
 		"TMPDIR=" + m.path("tmp"),
 		"XDG_STATE_HOME=" + m.path("state"),
 		"XDG_RUNTIME_DIR=" + m.path("run"),
+		testWorkFactor + "=8",
 	}
 	m.write("pass", testPassphrase+"\n")
+	return m
+}
+
+// asShipped makes the processes of this machine stretch passphrases as everywhere
+// else, for tests of what that costs.
+func (m *machine) asShipped() *machine {
+	m.env = slices.DeleteFunc(m.env, func(e string) bool { return strings.HasPrefix(e, testWorkFactor) })
 	return m
 }
 

@@ -68,7 +68,7 @@ func TestMemory(t *testing.T) {
 	if os.Getenv("RALLYVAULT_LONG") != "" {
 		rows, limit = 1_000_000, 160
 	}
-	m := newMachine(t)
+	m := newMachine(t).asShipped()
 	m.setup()
 	srv := m.serve()
 	m.login()
@@ -196,7 +196,7 @@ func (m *machine) shell(b *testing.B, script string) {
 }
 
 func BenchmarkImportOverHTTP(b *testing.B) {
-	m := newMachine(b)
+	m := newMachine(b).asShipped()
 	path, _ := m.benchFile(b)
 	m.setup()
 	srv := m.serve()
@@ -213,7 +213,7 @@ func BenchmarkImportOverHTTP(b *testing.B) {
 
 func BenchmarkImportBySQLite(b *testing.B) {
 	plainTool(b, "sqlite3")
-	m := newMachine(b)
+	m := newMachine(b).asShipped()
 	m.benchFile(b)
 	for b.Loop() {
 		m.shell(b, `rm -f plain.db; sqlite3 plain.db -cmd '.mode csv' '.import sheet.csv contact'`)
@@ -232,7 +232,7 @@ func (m *machine) full(b *testing.B) {
 }
 
 func BenchmarkFindOverHTTP(b *testing.B) {
-	m := newMachine(b)
+	m := newMachine(b).asShipped()
 	m.full(b)
 	for b.Loop() {
 		m.must("", "contact", "find", "aditi.estrada1f@s3.example.org")
@@ -240,7 +240,7 @@ func BenchmarkFindOverHTTP(b *testing.B) {
 }
 
 func BenchmarkFindByGrep(b *testing.B) {
-	m := newMachine(b)
+	m := newMachine(b).asShipped()
 	m.benchFile(b)
 	for b.Loop() {
 		m.shell(b, `LC_ALL=C.UTF-8 grep -i aditi.estrada1f@s3.example.org sheet.csv | cat >/dev/null`)
@@ -248,7 +248,7 @@ func BenchmarkFindByGrep(b *testing.B) {
 }
 
 func BenchmarkEraseOverHTTP(b *testing.B) {
-	m := newMachine(b)
+	m := newMachine(b).asShipped()
 	m.full(b)
 	for i := 0; b.Loop(); i += 97 {
 		m.must("", "contact", "erase", "T", "--email", fmt.Sprintf("aditi.estrada%x@s%d.example.org", i, i%7))
@@ -256,7 +256,7 @@ func BenchmarkEraseOverHTTP(b *testing.B) {
 }
 
 func BenchmarkReadOverHTTP(b *testing.B) {
-	m := newMachine(b)
+	m := newMachine(b).asShipped()
 	m.full(b)
 	for b.Loop() {
 		c := m.command(context.Background(), "list", "contacts", "T")
@@ -269,7 +269,7 @@ func BenchmarkReadOverHTTP(b *testing.B) {
 
 func BenchmarkReadBySQLite(b *testing.B) {
 	plainTool(b, "sqlite3")
-	m := newMachine(b)
+	m := newMachine(b).asShipped()
 	m.benchFile(b)
 	m.shell(b, `sqlite3 plain.db -cmd '.mode csv' '.import sheet.csv contact'`)
 	for b.Loop() {
@@ -278,7 +278,7 @@ func BenchmarkReadBySQLite(b *testing.B) {
 }
 
 func BenchmarkDestroyOverHTTP(b *testing.B) {
-	m := newMachine(b)
+	m := newMachine(b).asShipped()
 	path, _ := m.benchFile(b)
 	m.setup()
 	m.serve()
@@ -295,7 +295,7 @@ func BenchmarkDestroyOverHTTP(b *testing.B) {
 
 func BenchmarkDeleteBySQLite(b *testing.B) {
 	plainTool(b, "sqlite3")
-	m := newMachine(b)
+	m := newMachine(b).asShipped()
 	m.benchFile(b)
 	for b.Loop() {
 		b.StopTimer()

@@ -37,6 +37,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("XDG_STATE_HOME", env.WorkDir+"/state")
 			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir+"/runtime")
+			env.Setenv(testWorkFactor, "8")
 			env.Values[serverKey{}] = &scriptServer{}
 			return os.WriteFile(env.WorkDir+"/pass", []byte(testPassphrase+"\n"), 0o600)
 		},

@@ -40,7 +40,7 @@ var seizedMarks = map[string]string{
 // temporary files, or in what the server has written on its streams.
 func TestSeizedDisk(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
+	m := newMachine(t).asShipped()
 	marks := seizedMarks
 	secret := func(name string) string { return "@" + m.write("in-"+name, marks[name]+"\n") }
 	pass := m.write("pass", marks["passphrase"]+"\n")
