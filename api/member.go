@@ -98,6 +98,10 @@ func membersJSON(ms []vault.Member) []client.Member {
 			until := stamp(*m.InvitedUntil)
 			out[i].InvitedUntil = &until
 		}
+		if m.CountsFrom != nil {
+			from := stamp(*m.CountsFrom)
+			out[i].CountsFrom = &from
+		}
 	}
 	return out
 }

@@ -151,7 +151,6 @@ func TestMemberRefusals(t *testing.T) {
 		{"handle taken", "POST", "/v1/members", `{"handle":"heron"}`, nil, 409, "conflict", "handle-taken", 5},
 		{"bad handle", "POST", "/v1/members", `{"handle":"The Quillfeather"}`, nil, 422, "invalid", "handle", 2},
 		{"no handle", "POST", "/v1/members", `{}`, nil, 422, "invalid", "handle", 2},
-		{"organiser", "POST", "/v1/members", `{"handle":"egret","role":"organiser"}`, nil, 501, "not-in-this-version", "", 2},
 		{"another role", "POST", "/v1/members", `{"handle":"egret","role":"Quillfeather"}`, nil, 422, "invalid", "role", 2},
 		{"reset of nobody", "POST", "/v1/members/resets", `{"handle":"quillfeather"}`, nil, 404, "not-found", "no-such-member", 4},
 		{"reset of oneself", "POST", "/v1/members/resets", `{"handle":"heron"}`, nil, 409, "conflict", "reset-self", 5},

@@ -41,9 +41,20 @@ func (c *Certificate) text() string {
 		c.Vault, c.List, c.Time.UTC().Format(time.RFC3339), contacts, c.Locks, c.LogSize, c.LogRoot, c.FileSystem)
 }
 
-// DestroyList destroys a list now. Organisers may; while there is one in the
-// vault, nobody else has to agree.
+// DestroyList destroys a list before its deadline. It takes two organisers; while
+// there is one in the vault, it happens at once.
 func (s *Session) DestroyList(ctx context.Context, id ListID) (*Certificate, error) {
+	if _, err := s.openToDestroy(id); err != nil {
+		return nil, err
+	}
+	agreed, err := s.second(ctx, ActDestroy, string(id), "")
+	if err != nil {
+		return nil, err
+	}
+	return s.destroyList(ctx, id, s.permit(agreed))
+}
+
+func (s *Session) destroyList(ctx context.Context, id ListID, p permit) (*Certificate, error) {
 	l, err := s.openToDestroy(id)
 	if err != nil {
 		return nil, err
@@ -51,22 +62,7 @@ func (s *Session) DestroyList(ctx context.Context, id ListID) (*Certificate, err
 	// Not under the list's lock: an import that drags on does not hold up a
 	// destruction, it fails.
 	ctx = context.WithoutCancel(ctx)
-	err = s.do(ctx, func(t *actTx) error {
-		cur := t.current(string(id))
-		switch {
-		case cur == nil: // damaged: the entry alone says that it is ending
-		case cur.kind == kindDestroyed || cur.fact(factEnding) != "":
-			return goneList()
-		default:
-			d := cur.draft()
-			d.facts[factEnding] = t.now.Format(time.RFC3339) + " " + string(s.member)
-			if err := d.store(t); err != nil {
-				return err
-			}
-		}
-		return t.record(audit.Entry{Act: audit.ListDestroyIntent, By: string(s.member), List: string(id)})
-	})
-	if err != nil {
+	if err := s.do(ctx, func(t *actTx) error { return t.intend(id, s.member, p) }); err != nil {
 		return nil, err
 	}
 	cert, err := s.v.end(ctx, l, string(s.member))
@@ -75,6 +71,30 @@ func (s *Session) DestroyList(ctx context.Context, id ListID) (*Certificate, err
 	}
 	s.v.Sweep(ctx)
 	return cert, nil
+}
+
+// intend decides within an act to destroy a list: from then on it is closed.
+func (t *actTx) intend(id ListID, by MemberID, p permit) error {
+	cur := t.current(string(id))
+	if cur != nil && (cur.kind == kindDestroyed || cur.fact(factEnding) != "") {
+		return goneList()
+	}
+	if err := p.use(t); err != nil {
+		return err
+	}
+	if cur != nil { // else it is damaged, and the entry alone says that it is ending
+		d := cur.draft()
+		d.facts[factEnding] = t.now.Format(time.RFC3339) + " " + string(by)
+		if err := d.store(t); err != nil {
+			return err
+		}
+	}
+	for _, e := range append([]audit.Entry{{Act: audit.ListDestroyIntent, By: string(by), List: string(id)}}, p.entries(t.v)...) {
+		if err := t.record(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openToDestroy is open for organisers, who can end what they cannot read:

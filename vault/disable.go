@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -11,8 +12,9 @@ import (
 // passphrase file and an invitation with them, their locks are overwritten, and the
 // sessions end at once. O is replaced in the same act, and P if the member held
 // it, so that whoever kept a copy of them reads nothing that is written from then
-// on; lists of which the member held keys are re-keyed. The handle, the id and what the audit trail says stay, and ResetMember
-// brings the member back. Organisers may, of members who are none.
+// on; lists of which the member held keys are re-keyed. The handle, the id and what
+// the audit trail says stay, and ResetMember brings the member back. Organisers may;
+// of an organiser, two of them.
 //
 // From the moment on at which it begins, the member can do nothing: a session that
 // is used while it goes on has ended, also if it fails then.
@@ -33,22 +35,28 @@ func (s *Session) DisableMember(ctx context.Context, handle string) error {
 		return &Error{Kind: Conflict, Op: op, Code: "disable-self", Msg: "nobody disables themselves", Hint: "ask another organiser"}
 	case who.disabled():
 		return errDisabledAlready(op)
-	case who.fact(factRole) == string(Organiser):
-		return &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "disabling an organiser is not in this version",
-			Hint: "a second organiser has to agree"}
 	}
-	err := s.disable(ctx, op, who.object)
+	p, err := s.permitFor(ctx, ActDisable, who, handle)
+	if err != nil {
+		return err
+	}
+	return s.disableMember(ctx, who.object, p)
+}
+
+func (s *Session) disableMember(ctx context.Context, member string, p permit) error {
+	err := s.disable(ctx, member, p)
 	if err != nil && !mayHaveHappened(err) {
 		return err
 	}
-	v.dropSessions(MemberID(who.object))
+	s.v.dropSessions(MemberID(member))
 	if err == nil {
 		s.rekeyAllPending(ctx)
 	}
 	return err
 }
 
-func (s *Session) disable(ctx context.Context, op, member string) error {
+func (s *Session) disable(ctx context.Context, member string, p permit) error {
+	const op = "vault.DisableMember"
 	v := s.v
 	// Somebody who learns of it while it goes on could overtake it again and again.
 	defer v.sessions.suspend(MemberID(member))()
@@ -66,6 +74,8 @@ func (s *Session) disable(ctx context.Context, op, member string) error {
 			return audit.Entry{}, errNoMember(op)
 		case who.disabled():
 			return audit.Entry{}, errDisabledAlready(op)
+		case !p.covers(who):
+			return audit.Entry{}, errOvertaken()
 		}
 		self, lists, err := u.dropHoldings(op, who, func(m *statement) bool { return len(m.sealedTo(keyO)) > 0 || holds(member)(m) })
 		if err != nil {
@@ -79,9 +89,9 @@ func (s *Session) disable(ctx context.Context, op, member string) error {
 		md := u.draft(who)
 		md.dropOwn()
 		md.setTime(factDisabled, v.clock.now().Truncate(time.Hour))
-		members = v.memberStatements()
+		members = slices.DeleteFunc(v.groupSealed(), func(m *statement) bool { return m == p.wait })
 		for _, r := range group {
-			if _, held := self.blobs[wrapName(self.int("epoch-"+r.key), r.key, member)]; !held && r.key != keyO {
+			if _, held := self.blobs[wrapName(self.int("epoch-"+r.key), r.key, member)]; !held && r.key != keyO && len(who.wrapsOf(r.key)) == 0 {
 				continue
 			}
 			if err := s.replaceGroupKey(ctx, u, r, self, members, lists); err != nil {
@@ -90,11 +100,17 @@ func (s *Session) disable(ctx context.Context, op, member string) error {
 		}
 		return audit.Entry{Act: audit.MemberDisable, By: string(s.member), Subject: member}, nil
 	}, func(t *actTx) error {
-		if t.newcomers(members) {
+		if t.newcomers(append(members, p.wait)) {
 			return errOvertaken()
 		}
-		return nil
-	})
+		return p.use(t)
+	}, p.entries(v)...)
+}
+
+// isOut reports whether a member is kept out though the passphrase is right: while
+// an act that ends the access goes on, or as it counts as agreed.
+func (v *Vault) isOut(member MemberID) bool {
+	return v.sessions.isSuspended(member) || v.expelled(v.clock.now())[string(member)]
 }
 
 const hintDisabled = "member reset brings a member back, with a new code and without the keys of before"

@@ -94,6 +94,12 @@ func (s *statement) sealedTo(key string) []string {
 		return []string{blobSigningKey}
 	case s.kind == kindMember && key == keyO:
 		return []string{blobHandle}
+	case s.kind == kindWait:
+		for name, to := range map[string]string{blobHandle: keyO, blobReason: keyP} {
+			if _, held := s.blobs[name]; held && to == key {
+				return []string{name}
+			}
+		}
 	case s.kind == kindList && key == keyO && s.fact(factPrivate) == "":
 		return []string{blobTitle}
 	}
@@ -182,14 +188,9 @@ func inPlaceOf(s *statement, name string) []byte {
 	return nil
 }
 
-// newcomers reports within an act whether there is a member who was not seen:
-// one who was invited meanwhile.
+// newcomers reports within an act whether there is a member who was not seen, one
+// who was invited meanwhile, or an act that waits.
 func (t *actTx) newcomers(seen []*statement) bool {
-	now := t.v.memberStatements()
-	for _, m := range t.pending {
-		if m.kind == kindMember {
-			now = append(now, m)
-		}
-	}
+	now := slices.Concat(t.v.groupSealed(), t.pendingOf(kindMember), t.pendingOf(kindWait))
 	return slices.ContainsFunc(now, func(m *statement) bool { return !slices.Contains(seen, m) && t.current(m.object) == m })
 }

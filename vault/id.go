@@ -12,6 +12,7 @@ type (
 	ContactID string
 	BatchID   string
 	AccessID  string
+	WaitID    string
 )
 
 func newID() string { return uuid.NewString() }

@@ -44,7 +44,7 @@ func Inspect(ctx context.Context, c Config) (*Inspection, error) {
 
 // adopt makes what was inspected the state of v.
 func (v *Vault) adopt(i *Inspection) {
-	v.trail, v.founded, v.self, v.members, v.lists, v.access = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access
+	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits
 }
 
 // A lack is what an object does not have that its statement names.
@@ -134,6 +134,9 @@ func (v *Vault) statements() []*statement {
 	}
 	for _, a := range v.access {
 		all = append(all, a)
+	}
+	for _, w := range v.waits {
+		all = append(all, w)
 	}
 	return all
 }

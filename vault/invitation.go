@@ -102,30 +102,43 @@ func (c code) secret() crypto.Secret { return crypto.NewSecret([]byte(c)) }
 func invitationBinding(vault, member string) string { return bind(blobInvitation, vault, member) }
 
 // Invite makes a member who has no passphrase yet, and the code to choose one
-// with. Organisers may. It can be used for 72 hours; then the member is removed
-// again.
+// with. Organisers may; to invite an organiser takes two. It can be used for 72
+// hours; then the member is removed again.
 func (s *Session) Invite(ctx context.Context, handle string, role Role) (Invitation, error) {
 	const op = "vault.Invite"
 	if s.role() != Organiser {
 		return Invitation{}, errOrganisersOnly(op, "invite")
 	}
-	switch role {
-	case Plain:
-	case Organiser:
-		return Invitation{}, &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "inviting an organiser is not in this version",
-			Hint: "a second organiser has to agree to much of what one may do now"}
-	default:
+	if role != Plain && role != Organiser {
 		return Invitation{}, invalid("role", "a role is organiser or member")
 	}
 	if err := checkHandle(handle); err != nil {
 		return Invitation{}, err
 	}
+	mac := s.v.handleMAC(s.v.ID(), handle)
+	if s.v.memberByMAC(mac) != nil {
+		return Invitation{}, errHandleTaken()
+	}
+	p := permit{by: s.member, plain: true}
+	if role == Organiser {
+		agreed, err := s.second(ctx, ActInvite, mac, handle)
+		if err != nil {
+			return Invitation{}, err
+		}
+		p = s.permit(agreed)
+	}
+	return s.inviteMember(ctx, handle, role, p)
+}
+
+func errHandleTaken() error {
+	return &Error{Kind: Conflict, Op: "vault.Invite", Code: "handle-taken", Msg: "a member has this handle already",
+		Hint: "choose another; for a forgotten passphrase, or to bring back who was disabled: member reset"}
+}
+
+func (s *Session) inviteMember(ctx context.Context, handle string, role Role, p permit) (Invitation, error) {
+	const op = "vault.Invite"
 	v := s.v
 	mac := v.handleMAC(v.ID(), handle)
-	taken := &Error{Kind: Conflict, Op: op, Code: "handle-taken", Msg: "a member has this handle already", Hint: "choose another; for a forgotten passphrase, or to bring back who was disabled: member reset"}
-	if v.memberByMAC(mac) != nil {
-		return Invitation{}, taken
-	}
 	if len(v.memberStatements()) >= maxMembers {
 		return Invitation{}, &Error{Kind: TooLarge, Op: op, Code: "members-many", Msg: fmt.Sprintf("a vault has at most %d members", maxMembers)}
 	}
@@ -139,6 +152,8 @@ func (s *Session) Invite(ctx context.Context, handle string, role Role) (Invitat
 		md.facts[factRole] = string(role)
 		md.facts[factSince] = day(v.clock.now())
 		md.facts[factHandleMAC] = mac
+		md.facts[factNewcomer] = "yes"
+		md.facts[factBroughtBy] = p.proposer()
 		u.drafts = append(u.drafts, md)
 		o, err := s.putInvitation(ctx, u, md, inv)
 		if err != nil {
@@ -150,10 +165,10 @@ func (s *Session) Invite(ctx context.Context, handle string, role Role) (Invitat
 		return audit.Entry{Act: audit.MemberInvite, By: string(s.member), Subject: member, Deadline: &inv.expires}, nil
 	}, func(t *actTx) error {
 		if t.handleTaken(mac) {
-			return taken
+			return errHandleTaken()
 		}
-		return nil
-	})
+		return p.use(t)
+	}, p.entries(v)...)
 	if err != nil {
 		return Invitation{}, err
 	}
@@ -187,7 +202,7 @@ func (s *Session) invite(ctx context.Context, handle, member string) (*invite, e
 }
 
 // putInvitation makes md that of an invited member, with O of now, whose
-// recipient it returns. The wrap lies with the invitation instead of with those
+// recipient it returns, and P for an organiser. The wrap lies with the invitation instead of with those
 // of the members: it is nobody's who can sign in, and goes when the invitation does.
 func (s *Session) putInvitation(ctx context.Context, u *turnover, md *draft, inv *invite) (*agebox.Recipient, error) {
 	self := s.v.statement(s.v.ID())
@@ -201,6 +216,14 @@ func (s *Session) putInvitation(ctx context.Context, u *turnover, md *draft, inv
 	md.setTime(factInvitedUntil, inv.expires)
 	u.locked(md, sealInto(md, blobInvitation, inv.sealed))
 	u.wrap(md, self.int("epoch-O"), keyO, md.object, o, inv.to)
+	if md.facts[factRole] == string(Organiser) {
+		p, err := s.groupKey(ctx, keyP)
+		if err != nil {
+			return nil, err
+		}
+		md.rely(self, "epoch-P")
+		u.wrap(md, self.int("epoch-P"), keyP, md.object, p, inv.to)
+	}
 	return o.Recipient(), nil
 }
 
@@ -224,7 +247,8 @@ func (inv *invite) out() Invitation {
 
 // ResetMember takes from a member whose passphrase is lost, or known to others,
 // everything that the member holds, and makes an invitation in its place; it also
-// brings back a member who was disabled. Organisers may, of members who are none.
+// brings back a member who was disabled. Organisers may; of an organiser, two of
+// them.
 // The handle, the id and what the audit trail says of the member stay.
 func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, error) {
 	const op = "vault.ResetMember"
@@ -242,11 +266,17 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 	case who.object == string(s.member):
 		return Invitation{}, &Error{Kind: Conflict, Op: op, Code: "reset-self", Msg: "nobody resets their own passphrase",
 			Hint: "to change it: rallyvault passphrase; a lost one: rallyvault recover"}
-	case who.fact(factRole) == string(Organiser):
-		return Invitation{}, &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "resetting an organiser is not in this version",
-			Hint: "with recovery shares: rallyvault recover --handle"}
 	}
-	member := who.object
+	p, err := s.permitFor(ctx, ActReset, who, handle)
+	if err != nil {
+		return Invitation{}, err
+	}
+	return s.resetMember(ctx, who.object, handle, p)
+}
+
+func (s *Session) resetMember(ctx context.Context, member, handle string, p permit) (Invitation, error) {
+	const op = "vault.ResetMember"
+	v := s.v
 	inv, err := s.invite(ctx, handle, member)
 	if err != nil {
 		return Invitation{}, err
@@ -258,8 +288,11 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 			return audit.Entry{}, err
 		}
 		who := v.statement(member)
-		if who == nil {
+		switch {
+		case who == nil:
 			return audit.Entry{}, errNoMember(op)
+		case !p.covers(who):
+			return audit.Entry{}, errOvertaken()
 		}
 		if _, _, err := u.dropHoldings(op, who, holds(member)); err != nil {
 			return audit.Entry{}, err
@@ -272,11 +305,12 @@ func (s *Session) ResetMember(ctx context.Context, handle string) (Invitation, e
 		md := u.draft(who)
 		md.dropOwn()
 		delete(md.facts, factDisabled)
+		md.facts[factBroughtBy] = p.proposer()
 		if _, err := s.putInvitation(ctx, u, md, inv); err != nil {
 			return audit.Entry{}, err
 		}
 		return audit.Entry{Act: audit.MemberReset, By: string(s.member), Subject: member, Deadline: &inv.expires}, nil
-	}, nil)
+	}, p.use, p.entries(v)...)
 	if err != nil && !mayHaveHappened(err) {
 		return Invitation{}, err
 	}
@@ -382,7 +416,7 @@ func (v *Vault) join(ctx context.Context, c code, hash string, pass crypto.Secre
 			return audit.Entry{}, errJoin(nil)
 		}
 		until = who.invitedUntil()
-		o, err := v.openInvited(ctx, self, who, id)
+		o, err := v.openInvited(ctx, self, who, keyO, id)
 		if err != nil {
 			return audit.Entry{}, err
 		}
@@ -395,7 +429,16 @@ func (v *Vault) join(ctx context.Context, c code, hash string, pass crypto.Secre
 		md.facts[factPassphraseSince] = md.facts[factSince]
 		md.facts[factRecipient] = m.Recipient().String()
 		u.lockedFile(md, file)
+		delete(md.facts, factNewcomer)
 		u.wrap(u.draft(self), self.int("epoch-O"), keyO, who.object, o, m.Recipient())
+		if who.fact(factRole) == string(Organiser) {
+			p, err := v.openInvited(ctx, self, who, keyP, id)
+			if err != nil {
+				return audit.Entry{}, err
+			}
+			u.wrap(u.draft(self), self.int("epoch-P"), keyP, who.object, p, m.Recipient())
+			md.countFrom(v.clock.now())
+		}
 		return audit.Entry{Act: audit.MemberJoin, By: who.object, Subject: who.object}, nil
 	}, func(t *actTx) error {
 		if !t.now.Before(until) {
@@ -460,28 +503,30 @@ func (v *Vault) invitedBy(hash string) *statement {
 	return nil
 }
 
-// openInvited opens O for an invitation's I. Whatever is wrong with it is the one
+// openInvited opens O or P for an invitation's I. Whatever is wrong with it is the one
 // answer for a code that does not work.
-func (v *Vault) openInvited(ctx context.Context, self, who *statement, id *agebox.Identity) (*agebox.Identity, error) {
-	epoch := self.int("epoch-O")
-	name := wrapName(epoch, keyO, who.object)
+func (v *Vault) openInvited(ctx context.Context, self, who *statement, key string, id *agebox.Identity) (*agebox.Identity, error) {
+	epoch := self.int("epoch-" + key)
+	name := wrapName(epoch, key, who.object)
 	if _, held := who.blobs[name]; !held && v.statement(self.object) != self {
 		return nil, errChanged
 	}
-	o, err := v.openHolding(ctx, holding{who, name, epoch, keyO}, who.object, id)
+	opened, err := v.openHolding(ctx, holding{who, name, epoch, key}, who.object, id)
 	if err == nil {
-		err = v.same(ctx, self, recipientName(epoch, keyO), o)
+		err = v.same(ctx, self, recipientName(epoch, key), opened)
 	}
 	if err == errNotSame || KindOf(err) == CannotOpen || KindOf(err) == Gone || KindOf(err) == NotFound {
 		err = errJoin(err)
 	}
-	return o, err
+	return opened, err
 }
 
 // lapseInvitations ends the invitations whose time has passed: the locks of all
 // of them are overwritten first, which waits for no database and so happens on a
-// full disk too, and the members who had not used them are removed. The authority
-// is the entry of the invitation.
+// full disk too, and the members who had not used them are removed; an organiser
+// who was reset is one who is disabled then, and counts as such for a while, or two
+// acts of one organiser would make the other never have been. The authority is the
+// entry of the invitation.
 func (v *Vault) lapseInvitations(ctx context.Context) error {
 	now := v.clock.now()
 	lapsed := slices.DeleteFunc(v.memberStatements(), func(m *statement) bool { return !m.invited() || now.Before(m.invitedUntil()) })
@@ -497,7 +542,16 @@ func (v *Vault) lapseInvitations(ctx context.Context) error {
 			if t.current(m.object) != m {
 				return nil // an act that was on its way before
 			}
-			if err := t.remove(m); err != nil {
+			end := func() error { return t.remove(m) }
+			if m.fact(factRole) == string(Organiser) && m.fact(factNewcomer) == "" {
+				end = func() error {
+					d := m.draft()
+					d.dropOwn()
+					d.setTime(factDisabled, now.Truncate(time.Hour))
+					return d.store(t)
+				}
+			}
+			if err := end(); err != nil {
 				return err
 			}
 			return t.record(audit.Entry{Act: audit.MemberInviteLapse, By: audit.ByDeadline, Subject: m.object})

@@ -90,8 +90,6 @@ func TestInviteRules(t *testing.T) {
 	refused(t, "a bad handle", err, vault.Invalid, "handle", "handle")
 	_, err = g.maple.Invite(ctx, "birch", vault.Plain)
 	refused(t, "a member's handle", err, vault.Conflict, "handle-taken", "")
-	_, err = g.maple.Invite(ctx, "elm", vault.Organiser)
-	refused(t, "an organiser", err, vault.NotBuilt, "not-in-this-version", "")
 	_, err = g.maple.Invite(ctx, "elm", "owner")
 	refused(t, "another role", err, vault.Invalid, "role", "")
 	if _, err = g.maple.Invite(ctx, "elm", vault.Plain); err != nil {

@@ -34,6 +34,9 @@ func (v *Vault) recoverState(ctx context.Context) error {
 	if err := v.lapseAccesses(ctx); err != nil {
 		return err
 	}
+	if err := v.lapseWaits(ctx); err != nil {
+		return err
+	}
 	if err := v.clearUnfinished(ctx); err != nil {
 		return err
 	}
@@ -227,6 +230,12 @@ func (v *Vault) untilNext() time.Duration {
 			wait = min(wait, untilOf(a).Sub(now))
 		}
 	}
+	for _, w := range v.waits {
+		// Later it waits for an organiser, or for what is in its way.
+		if w.waits() && now.Before(untilOf(w)) {
+			wait = min(wait, untilOf(w).Sub(now))
+		}
+	}
 	if v.anyRetired() {
 		wait = min(wait, time.Second)
 	}
@@ -255,6 +264,10 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 	}
 	if err := v.lapseAccesses(ctx); err != nil {
 		v.log.Error("a grant or request that has lapsed is closed but not cleared away yet", "error", err)
+		ok = false
+	}
+	if err := v.lapseWaits(ctx); err != nil {
+		v.log.Error("what waited for a second person could not be ended yet", "error", err)
 		ok = false
 	}
 	for l, by := range ends {

@@ -19,6 +19,10 @@ const (
 	factInvitedUntil    = "invited-until"    // RFC 3339, whole seconds, UTC
 	factDisabled        = "disabled"         // when the member was, to the hour, likewise; absent of who is not
 
+	factCountsFrom = "counts-from" // when an organiser counts as a second person, to the hour, likewise; absent of the first one
+	factNewcomer   = "newcomer"    // "yes" of who was invited and has never joined
+	factBroughtBy  = "brought-by"  // id of the organiser who asked for the invitation, the reset or the promotion, whichever was last
+
 	factInvitation          = "invitation"           // see code.hash; absent but while the member has no passphrase
 	factInvitationRecipient = "invitation-recipient" // of the invitation's I, absent likewise
 )
@@ -43,6 +47,7 @@ type Member struct {
 	PassphraseSince string     // day; of an active member
 	InvitedUntil    *time.Time // of an invited member
 	DisabledSince   string     // day; of a disabled member
+	CountsFrom      *time.Time // of an organiser who does not count as a second person yet
 }
 
 func errOrganisersOnly(op, what string) error {
@@ -76,6 +81,9 @@ func (s *Session) Members(ctx context.Context) ([]Member, error) {
 			one.State, one.PassphraseSince = StateDisabled, ""
 			one.DisabledSince, _, _ = strings.Cut(m.fact(factDisabled), "T")
 		}
+		if from := m.countsFrom(); isOrganiser(m) && s.v.clock.now().Before(from) {
+			one.CountsFrom = &from
+		}
 		out = append(out, one)
 	}
 	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(a.Handle, b.Handle) })
@@ -93,16 +101,6 @@ func (v *Vault) memberStatements() []*statement {
 	return out
 }
 
-// organisers counts the organisers.
-func (v *Vault) organisers() (n int) {
-	for _, m := range v.memberStatements() {
-		if m.fact(factRole) == string(Organiser) {
-			n++
-		}
-	}
-	return n
-}
-
 // invited reports whether a member has no passphrase yet.
 func (s *statement) invited() bool { return s.fact(factInvitation) != "" }
 
@@ -117,7 +115,7 @@ func (s *statement) invitedUntil() time.Time {
 
 // joinedByMAC is memberByMAC for who can sign in.
 func (v *Vault) joinedByMAC(mac string) *statement {
-	if m := v.memberByMAC(mac); m != nil && m.active() && !v.sessions.isSuspended(MemberID(m.object)) {
+	if m := v.memberByMAC(mac); m != nil && m.active() && !v.isOut(MemberID(m.object)) {
 		return m
 	}
 	return nil

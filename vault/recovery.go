@@ -305,14 +305,11 @@ func (d *recoveryDrafts) drop(id string) {
 	}
 }
 
-// mayRenew reports whether the member may make new shares: they open
-// everything, so it takes two organisers where there are two.
+// mayRenew reports whether the member may make new shares, if a second one agrees
+// where there is one: they open everything.
 func (s *Session) mayRenew(op string) error {
 	if s.role() != Organiser {
 		return errOrganisersOnly(op, "make recovery shares")
-	}
-	if s.v.organisers() > 1 {
-		return &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "new recovery shares where there are two organisers are not in this version"}
 	}
 	return s.v.noDamagedList(op)
 }
@@ -322,7 +319,7 @@ func (s *Session) mayRenew(op string) error {
 // old ones open, and a draft that is not kept within a quarter of an hour is
 // forgotten. What is held until then opens nothing: R itself is gone already.
 //
-// The passphrase is asked for although the member is signed in: whoever found the
+// It takes two organisers, see ActRecovery. The passphrase is asked for although the member is signed in: whoever found the
 // session open would take home what opens everything.
 func (s *Session) DraftRecovery(ctx context.Context, pass crypto.Secret, scheme string) (*RecoveryDraft, error) {
 	const op = "vault.DraftRecovery"
@@ -336,6 +333,9 @@ func (s *Session) DraftRecovery(ctx context.Context, pass crypto.Secret, scheme 
 		return nil, err
 	}
 	v := s.v
+	if _, err := s.second(ctx, ActRecovery, v.ID(), ""); err != nil {
+		return nil, err
+	}
 	self := v.statement(v.ID())
 	now := v.clock.now()
 	set, made, err := newRecoverySet(self.vault, self.recoverySet()+1, scheme, day(now))
@@ -362,9 +362,14 @@ func (s *Session) KeepRecovery(ctx context.Context, id string) (*RecoveryState, 
 		return nil, &Error{Kind: NotFound, Op: op, Code: "no-such-draft", Msg: "these recovery shares are not waiting to be kept: they were kept already, or it took too long",
 			Hint: "make new ones; sheets that were printed and not kept open nothing"}
 	}
+	agreed, err := s.second(ctx, ActRecovery, v.ID(), "")
+	if err != nil {
+		return nil, err
+	}
+	p := s.permit(agreed)
 	_, lists := v.snapshot()
 	defer v.holdLists(ctx, lists)()
-	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+	err = s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		self, lists := u.snapshot(func(*statement) bool { return true })
 		if set.inForce(self) {
 			return audit.Entry{}, errNothing // by the try before this one, whose outcome was not known then
@@ -386,7 +391,7 @@ func (s *Session) KeepRecovery(ctx context.Context, id string) (*RecoveryState, 
 		}
 		count, err := u.coverLists(ctx, lists, s.member, s.listKey, set.number, set.to)
 		return audit.Entry{Act: audit.RecoveryRenew, By: string(s.member), Count: &count}, err
-	}, nil)
+	}, p.use)
 	if err == errNothing {
 		err = nil
 	}

@@ -67,7 +67,7 @@ func (v *Vault) live(id sessionID) *sealedSession {
 		return nil
 	}
 	who := v.statement(string(s.member))
-	if !v.clock.now().Before(s.expires) || who == nil || who.fact(factRecipient) != s.recipient || v.sessions.isSuspended(s.member) {
+	if !v.clock.now().Before(s.expires) || who == nil || who.fact(factRecipient) != s.recipient || v.isOut(s.member) {
 		v.sessions.drop(id)
 		return nil
 	}
@@ -349,13 +349,13 @@ func (s *Session) within(t *actTx) error {
 }
 
 // turnOver is Vault.turnOver for an act of the member.
-func (s *Session) turnOver(ctx context.Context, build func(*turnover) (audit.Entry, error), check func(*actTx) error) error {
+func (s *Session) turnOver(ctx context.Context, build func(*turnover) (audit.Entry, error), check func(*actTx) error, also ...audit.Entry) error {
 	return s.v.turnOver(ctx, build, func(t *actTx) error {
 		if err := s.within(t); err != nil || check == nil {
 			return err
 		}
 		return check(t)
-	})
+	}, also...)
 }
 
 // Who says who is signed in.

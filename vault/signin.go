@@ -323,7 +323,7 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 	}
 	v.door.passed(mac)
 	err = v.do(ctx, func(t *actTx) error {
-		if who := t.current(string(member)); who == nil || !who.active() || v.sessions.isSuspended(member) { // reset or disabled meanwhile
+		if who := t.current(string(member)); who == nil || !who.active() || v.isOut(member) { // reset or disabled meanwhile
 			return errSignIn(nil)
 		}
 		return t.record(audit.Entry{Act: audit.SessionOpen, By: string(member)})
@@ -346,6 +346,7 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 		return Token{}, err // ended already
 	}
 	defer s.Close()
+	s.carryOutDue(ctx)
 	s.rekeyAllPending(ctx)
 	return token, nil
 }

@@ -21,6 +21,7 @@ const (
 	kindMember    = "member"
 	kindList      = "list"
 	kindAccess    = "access"    // what a member asked for of a list, or was granted
+	kindWait      = "wait"      // an act that waits for a second person
 	kindDestroyed = "destroyed" // what is left of a list
 	kindRemoved   = "removed"   // nothing is left; never at rest
 )

@@ -74,6 +74,7 @@ type Vault struct {
 	members map[MemberID]*statement
 	lists   map[ListID]*listState
 	access  map[AccessID]*statement // asked for, granted, or ended a while ago
+	waits   map[WaitID]*statement   // for a second person, or refused a while ago
 
 	caughtUp atomic.Bool   // what was interrupted before the start is finished
 	wake     chan struct{} // the keeper looks at the deadlines anew
@@ -179,6 +180,7 @@ func newVault(c *Config) *Vault {
 		members:  map[MemberID]*statement{},
 		lists:    map[ListID]*listState{},
 		access:   map[AccessID]*statement{},
+		waits:    map[WaitID]*statement{},
 		wake:     make(chan struct{}, 1),
 		sweep:    make(chan struct{}, 1),
 		closing:  make(chan struct{}),
@@ -263,8 +265,8 @@ func (v *Vault) load(ctx context.Context) error {
 		return err
 	}
 	vouched := map[string]string{}
-	known := map[string]*damage{} // of every list there ever was
-	accesses := map[string]bool{}
+	known := map[string]*damage{}      // of every list there ever was
+	dispensable := map[string]string{} // what is only asked for, or granted, by what it is
 	report, err := audit.Verify(ctx, v.store, vkey, seenSize, func(_ int64, e audit.Entry) error {
 		for _, w := range e.Vouches {
 			vouched[w.Object] = w.SHA256
@@ -273,7 +275,9 @@ func (v *Vault) load(ctx context.Context) error {
 		case audit.ListCreate:
 			known[e.List] = &damage{}
 		case audit.AccessRequest:
-			accesses[e.Subject] = true
+			dispensable[e.Subject] = "access"
+		case audit.WaitOpen:
+			dispensable[e.Subject] = "wait"
 		}
 		if k := known[e.List]; k != nil {
 			k.learn(e)
@@ -299,9 +303,10 @@ func (v *Vault) load(ctx context.Context) error {
 			// One damaged list must not take the others with it.
 			list.err = damaged(placeOfManifest(object), errManifest)
 			v.lists[ListID(object)] = &listState{id: ListID(object), busy: make(chan struct{}, 1), damage: list}
-		case accesses[object]:
-			// Nor must one grant. It counts as ended, and the member can ask again.
-			v.log.Error("a grant or request is damaged and counts as ended", "access", object)
+		case dispensable[object] != "":
+			// Nor must one grant, or an act that waits. It counts as ended, and can be
+			// asked for again.
+			v.log.Error("a grant, a request or an act that waits is damaged and counts as ended", dispensable[object], object)
 		default:
 			return &Error{Kind: Untrusted, Op: op, Code: "statement", Params: map[string]string{"object": object},
 				Msg:  fmt.Sprintf("the stored statement of %s is not the one the audit trail vouches for", object),
@@ -377,9 +382,13 @@ func (v *Vault) publish(s *statement) {
 	case kindAccess:
 		v.access[AccessID(s.object)] = s
 		v.wakeKeeper() // it lapses
+	case kindWait:
+		v.waits[WaitID(s.object)] = s
+		v.wakeKeeper() // it counts as agreed
 	case kindRemoved:
 		delete(v.members, MemberID(s.object))
 		delete(v.access, AccessID(s.object))
+		delete(v.waits, WaitID(s.object))
 	case kindList, kindDestroyed:
 		l := v.lists[ListID(s.object)]
 		if l == nil {
@@ -412,7 +421,10 @@ func (v *Vault) statement(object string) *statement {
 	if l := v.lists[ListID(object)]; l != nil {
 		return l.manifest
 	}
-	return v.access[AccessID(object)]
+	if a := v.access[AccessID(object)]; a != nil {
+		return a
+	}
+	return v.waits[WaitID(object)]
 }
 
 // Founded reports whether the vault has been set up.

@@ -21,6 +21,7 @@ type Member struct {
 	PassphraseSince string         `json:"passphrase_since,omitempty"` // day
 	InvitedUntil    *time.Time     `json:"invited_until,omitempty"`
 	DisabledSince   string         `json:"disabled_since,omitempty"` // day
+	CountsFrom      *time.Time     `json:"counts_from,omitempty"`    // when a new organiser counts as a second person
 }
 
 // A NewMember names whom to invite.

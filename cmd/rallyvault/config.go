@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -26,9 +27,11 @@ type Config struct {
 	below layers // nothing but in tests
 }
 
-// layers stand between the vault and what it keeps. Tests put some there that
-// stop the program at a step of their choice; no flag or variable sets them.
+// layers stand between the vault and what it keeps, and tells time by. Tests put
+// some there that stop the program at a step of their choice, or are days ahead; no
+// flag or variable sets them.
 type layers struct {
+	now   func() time.Time
 	store func(vault.Store) vault.Store
 	slots func(slots.Disk) slots.Disk
 }

@@ -15,6 +15,7 @@ import (
 const (
 	testWorkFactor = "RALLYVAULT_TEST_WORK_FACTOR" // program.workFactor
 	testKilledAt   = "RALLYVAULT_TEST_KILLED_AT"   // see killedAt
+	testAhead      = "RALLYVAULT_TEST_AHEAD"       // by how much the server's clock is ahead, such as 73h
 )
 
 // killedAt returns layers in which the process kills itself, as kill -9 does, at

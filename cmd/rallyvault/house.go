@@ -70,7 +70,7 @@ func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) 
 	if c.below.store != nil {
 		store = c.below.store(store)
 	}
-	h.vault, err = vault.Open(ctx, vault.Config{Store: store, Slots: h.slots, Log: log, WorkFactor: workFactor, ClockIsRight: c.ClockIsRight, Inspected: h.inspected})
+	h.vault, err = vault.Open(ctx, vault.Config{Store: store, Slots: h.slots, Log: log, Now: c.below.now, WorkFactor: workFactor, ClockIsRight: c.ClockIsRight, Inspected: h.inspected})
 	if err != nil {
 		return nil, err
 	}

@@ -29,10 +29,13 @@ func TestMain(m *testing.M) {
 		p := &program{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 		p.workFactor, _ = strconv.Atoi(os.Getenv(testWorkFactor))
 		p.below = killedAt(os.Getenv(testKilledAt))
+		if ahead, err := time.ParseDuration(os.Getenv(testAhead)); err == nil {
+			p.below.now = func() time.Time { return time.Now().Add(ahead) }
+		}
 		if raced && p.workFactor == 0 {
 			p.workFactor = 10
 		}
-		if p.workFactor == 0 && p.below.store == nil {
+		if p.workFactor == 0 && p.below.store == nil && p.below.now == nil {
 			main()
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

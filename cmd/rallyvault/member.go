@@ -100,5 +100,8 @@ func memberLine(w io.Writer, m *client.Member) {
 	case m.PassphraseSince != "":
 		fmt.Fprintf(w, ", passphrase since %s", m.PassphraseSince)
 	}
+	if m.CountsFrom != nil {
+		fmt.Fprintf(w, ", counts as a second person from %s", timeText(*m.CountsFrom))
+	}
 	fmt.Fprintln(w)
 }

@@ -48,11 +48,22 @@ func (p *program) fail(ctx context.Context, args []string, err error) int {
 		return exit
 	}
 	if p.json || slices.Contains(beforeDashes(args), "--json") {
-		if err := writeJSON(p.stdout, problemOf(err, exit, sentence)); err != nil {
+		var v any = problemOf(err, exit, sentence)
+		if kind == vault.Waiting { // no failure: it was recorded
+			v = waiting{ID: e.Params["id"], Status: vault.WaitOpen, Expires: e.Params["expires"]}
+		}
+		if err := writeJSON(p.stdout, v); err != nil {
 			fmt.Fprintf(p.stderr, "rallyvault: %v\n", err)
 		}
 	}
 	return exit
+}
+
+// waiting is the answer to an act that waits for a second person.
+type waiting struct {
+	ID      string `json:"id"`
+	Status  string `json:"status"`
+	Expires string `json:"expires"`
 }
 
 func beforeDashes(args []string) []string {

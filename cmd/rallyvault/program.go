@@ -39,7 +39,7 @@ func (p *program) root() *cobra.Command {
 		group("session", "where you are signed in", p.sessionLsCmd(), p.sessionEndCmd()),
 		p.lockdownCmd(),
 		group("member", "people with a passphrase",
-			p.memberInviteCmd(), p.memberLsCmd(), p.memberResetCmd(), p.memberDisableCmd()),
+			p.memberInviteCmd(), p.memberLsCmd(), p.memberResetCmd(), p.memberDisableCmd(), p.memberPromoteCmd()),
 		p.joinCmd(),
 		group("list", "lists of contacts",
 			p.listCreateCmd(), p.listEditCmd(), p.listLsCmd(), p.listShowCmd(), p.listContactsCmd(),
@@ -58,7 +58,9 @@ func (p *program) root() *cobra.Command {
 		group("recovery", "shares that bring lists back when a passphrase is lost",
 			p.recoveryShowCmd(), p.recoveryRenewCmd()),
 
-		later("waiting"), later("report"), later("partner"), later("export"), later("intake"),
+		group("waiting", "what takes two organisers",
+			p.waitingLsCmd(), p.waitingAgreeCmd(), p.waitingRefuseCmd()),
+		later("report"), later("partner"), later("export"), later("intake"),
 		later("certificate"), later("hold"), later("backup"), later("restore"), later("renew"), later("shutdown"),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})

@@ -58,7 +58,7 @@ type scriptServer struct {
 func scriptCommand(ts *testscript.TestScript, args []string) *exec.Cmd {
 	c := exec.CommandContext(context.Background(), "rallyvault", args...)
 	c.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "RALLYVAULT_SERVER", "RALLYVAULT_SESSION"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "RALLYVAULT_SERVER", "RALLYVAULT_SESSION", testWorkFactor, testAhead} {
 		if v := ts.Getenv(name); v != "" {
 			c.Env = append(c.Env, name+"="+v)
 		}

@@ -20,6 +20,7 @@ const (
 	MemberJoin        Act = "member.join"         // Subject used the invitation and set a passphrase
 	MemberReset       Act = "member.reset"        // Subject's keys were dropped and an invitation took their place, and its grants are requests again; Deadline as above
 	MemberDisable     Act = "member.disable"      // Subject's access was ended; O, and P if Subject held it, were replaced
+	MemberPromote     Act = "member.promote"      // Subject became an organiser
 	MemberRecover     Act = "member.recover"      // Subject got a new passphrase by recovery shares; By is empty, as shares have no name
 	MemberInviteLapse Act = "member.invite.lapse" // Subject, who had no passphrase, was removed
 
@@ -48,6 +49,13 @@ const (
 	AccessLapse   Act = "access.lapse"   // Subject has lapsed; Count contacts had been read with it
 	AccessPurge   Act = "access.purge"   // Subject, which had ended long before, was forgotten
 
+	WaitOpen         Act = "wait.open"          // By asked for what takes two organisers; Deadline is when Subject counts as agreed
+	WaitAgree        Act = "wait.agree"         // By is the second person; the entry before says what happened
+	WaitAgreeInvitee Act = "wait.agree.invitee" // likewise, and By is somebody whom the first person had brought in
+	WaitSilence      Act = "wait.silence"       // nobody had refused Subject; the entry before says what happened, By saw to it
+	WaitRefuse       Act = "wait.refuse"        // By refused Subject, or took it back
+	WaitLapse        Act = "wait.lapse"         // Subject cannot happen any more, was not carried out, or was refused long before
+
 	ContactAdd     Act = "contact.add"     // Subject was added
 	ContactCorrect Act = "contact.correct" // Fields of Subject were corrected
 	ContactErase   Act = "contact.erase"   // Count contacts were erased from List
@@ -59,10 +67,11 @@ func (a Act) Valid() bool {
 	switch a {
 	case VaultSetup, VaultPurge, ClockAccepted, VaultLockdown, TamperFound,
 		SessionOpen, SessionClose, SessionEnd, MemberPassphrase,
-		MemberInvite, MemberJoin, MemberReset, MemberDisable, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
+		MemberInvite, MemberJoin, MemberReset, MemberDisable, MemberPromote, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
 		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview, ListRekey, ListStewardAdd, ListStewardRemove,
 		ListDestroyIntent, ListDestroy,
 		AccessRequest, AccessGrant, AccessDeny, AccessRevoke, AccessLapse, AccessPurge,
+		WaitOpen, WaitAgree, WaitAgreeInvitee, WaitSilence, WaitRefuse, WaitLapse,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
 		return true
 	}

@@ -1,0 +1,707 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+// Facts of an act that waits for a second person, beside status, until and ended,
+// which are those of an access: until is when it counts as agreed.
+const (
+	factAct     = "act"     // ActInvite and so on
+	factBy      = "by"      // id of the organiser who wants it
+	factSubject = "subject" // id of the member or the list; of ActInvite the handle's MAC
+)
+
+// Acts that one organiser does not do alone.
+const (
+	ActInvite  = "invite"  // of an organiser
+	ActReset   = "reset"   // of an organiser
+	ActDisable = "disable" // of an organiser
+	ActPromote = "promote" // of a member, to organiser
+	ActDestroy = "destroy" // of a list, before its deadline
+
+	// ActRecovery is making new recovery shares. They open everything, so silence
+	// does not agree to it; and who asked has to make them, so that agreeing is a
+	// permit for a day.
+	ActRecovery = "recovery"
+)
+
+// States of an act that waits.
+const (
+	WaitOpen    = "waiting"
+	WaitAgreed  = "agreed" // or nobody refused in time; an organiser can carry it out
+	WaitRefused = "refused"
+)
+
+// Policy for what takes two organisers.
+const (
+	silenceAgrees  = 24 * time.Hour      // after this, an act that nobody refused counts as agreed
+	silenceRefuses = 14 * 24 * time.Hour // after this, a recovery that nobody agreed to lapses
+	permitLife     = 24 * time.Hour      // of a recovery that somebody agreed to
+	newOrganiser   = 72 * time.Hour      // from joining until somebody counts as a second person
+	disabledCounts = 7 * 24 * time.Hour  // how long who was disabled still counts as another organiser
+	keepAgreed     = 14 * 24 * time.Hour // how long what counts as agreed can be carried out
+	maxWaits       = 20                  // of one organiser
+)
+
+// A Wait is an act that waits for a second person. Every member sees it.
+type Wait struct {
+	ID      WaitID
+	Act     string
+	By      string // handle
+	Handle  string // of whom it concerns; "" if it concerns a list
+	List    ListID // "" likewise, or if the member does not see the list
+	Status  string
+	Expires time.Time // when it counts as agreed; of ActRecovery, when it lapses
+	Reason  string    // why it was refused, for organisers
+}
+
+// A Settled is an act that a second person agreed to, and what came of it.
+type Settled struct {
+	Wait
+	Invitation  *Invitation  // of ActInvite and ActReset
+	Certificate *Certificate // of ActDestroy
+}
+
+func errNoWait() error {
+	return &Error{Kind: NotFound, Op: "vault.Wait", Code: "no-such-wait", Msg: "nothing of that id waits for a second person"}
+}
+
+// errWaits says that an act was recorded and waits.
+func errWaits(w *statement) error {
+	until := untilOf(w)
+	at := until.UTC().Format("2006-01-02 15:04 UTC")
+	msg := "this waits for another organiser; if nobody refuses, it counts as agreed from " + at
+	if w.fact(factAct) == ActRecovery {
+		msg = "this waits for another organiser, until " + at
+	}
+	return &Error{Kind: Waiting, Op: "vault.Wait", Code: "waiting", Params: map[string]string{"id": w.object, "expires": until.UTC().Format(time.RFC3339)}, Msg: msg,
+		Hint: "another organiser runs: rallyvault waiting agree " + w.object}
+}
+
+func errWaitStatus(w *statement) error {
+	return &Error{Kind: Conflict, Op: "vault.Wait", Code: "not-waiting", Params: map[string]string{"status": w.fact(factStatus)}, Msg: "this does not wait any more: it is " + w.fact(factStatus)}
+}
+
+// isOrganiser reports whether a member is one and can sign in.
+func isOrganiser(m *statement) bool {
+	return m != nil && m.kind == kindMember && m.fact(factRole) == string(Organiser) && m.active()
+}
+
+// countsFrom is when an organiser counts as a second person; zero for who was there
+// from the start.
+func (s *statement) countsFrom() time.Time {
+	t, _ := time.Parse(time.RFC3339, s.fact(factCountsFrom))
+	return t
+}
+
+// countFrom makes the member one who counts as a second person in 72 hours, to the
+// next full hour.
+func (d *draft) countFrom(now time.Time) {
+	d.setTime(factCountsFrom, now.Add(newOrganiser+time.Hour-1).Truncate(time.Hour))
+}
+
+// anotherOrganiser reports whether there is an organiser beside one, whose say is
+// to be heard before that one acts alone. So that nobody gets rid of the others and
+// is alone then, those count who were reset and have not come back, and for seven
+// days those who were disabled. New ones count too: they cannot agree yet, but
+// refuse.
+func anotherOrganiser(members []*statement, than MemberID, now time.Time) bool {
+	return slices.ContainsFunc(members, func(m *statement) bool {
+		if m.fact(factRole) != string(Organiser) || m.object == string(than) || m.fact(factNewcomer) != "" {
+			return false
+		}
+		if !m.disabled() {
+			return true
+		}
+		since, err := time.Parse(time.RFC3339, m.fact(factDisabled))
+		return err != nil || now.Before(since.Add(disabledCounts))
+	})
+}
+
+// anotherOrganiser is that within an act.
+func (t *actTx) anotherOrganiser(than MemberID) bool {
+	var members []*statement
+	for _, m := range append(t.v.memberStatements(), t.pendingOf(kindMember)...) {
+		if t.current(m.object) == m {
+			members = append(members, m)
+		}
+	}
+	return anotherOrganiser(members, than, t.now)
+}
+
+// pendingOf returns what earlier acts of the group made.
+func (t *actTx) pendingOf(kind string) (out []*statement) {
+	for _, s := range t.pending {
+		if s.kind == kind {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// waitStatements returns the acts that wait, or were refused a while ago, what
+// counts as agreed first in front.
+func (v *Vault) waitStatements() []*statement {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	out := make([]*statement, 0, len(v.waits))
+	for _, w := range v.waits {
+		out = append(out, w)
+	}
+	slices.SortFunc(out, func(a, b *statement) int {
+		return cmp.Or(untilOf(a).Compare(untilOf(b)), strings.Compare(a.object, b.object))
+	})
+	return out
+}
+
+// waits reports whether an act is still to come.
+func (s *statement) waits() bool {
+	return s.kind == kindWait && (s.fact(factStatus) == WaitOpen || s.fact(factStatus) == WaitAgreed)
+}
+
+// due reports whether an act that waits is agreed to, or counts as that.
+func (s *statement) due(now time.Time) bool {
+	return s.waits() && (s.fact(factStatus) == WaitAgreed || s.fact(factAct) != ActRecovery && !now.Before(untilOf(s)))
+}
+
+// waitsNoMore reports whether an act that waits has lapsed.
+func (s *statement) waitsNoMore(now time.Time) bool {
+	if s.fact(factAct) == ActRecovery {
+		return !now.Before(untilOf(s))
+	}
+	return !now.Before(untilOf(s).Add(keepAgreed))
+}
+
+// expelled returns the members who are out because to disable them counts as
+// agreed, though nobody with the keys for it has carried it out yet. Of two
+// organisers who want each other out it is the one who was asked for first: what
+// somebody asked for who is out is void.
+func (v *Vault) expelled(now time.Time) map[string]bool {
+	var out map[string]bool
+	for _, w := range v.waitStatements() {
+		if w.fact(factAct) != ActDisable || !w.due(now) || out[w.fact(factBy)] || !isOrganiser(v.statement(w.fact(factBy))) {
+			continue
+		}
+		if out == nil {
+			out = map[string]bool{}
+		}
+		out[w.fact(factSubject)] = true
+	}
+	return out
+}
+
+// void reports whether what an act waits for cannot happen any more.
+func (v *Vault) void(w *statement, now time.Time) bool {
+	by := v.statement(w.fact(factBy))
+	if !isOrganiser(by) || v.expelled(now)[by.object] || w.waitsNoMore(now) {
+		return true
+	}
+	subject := w.fact(factSubject)
+	if w.fact(factAct) == ActInvite {
+		return v.memberByMAC(subject) != nil
+	}
+	if w.fact(factAct) == ActDestroy {
+		v.mu.RLock()
+		defer v.mu.RUnlock()
+		l := v.lists[ListID(subject)]
+		if l == nil || l.damage != nil {
+			return l == nil || l.damage.ended
+		}
+		return !l.manifest.lives(now)
+	}
+	m := v.statement(subject)
+	switch {
+	case m == nil:
+		return true
+	case w.fact(factAct) == ActRecovery:
+		return false
+	case w.fact(factAct) == ActDisable:
+		return m.disabled()
+	case w.fact(factAct) == ActPromote:
+		return m.fact(factRole) == string(Organiser) || !m.active()
+	}
+	return false
+}
+
+// second returns what lets the member do an act that takes two organisers: nil
+// where there is no other, or what counts as agreed. Else the act is recorded,
+// once, and waits, which is the error.
+func (s *Session) second(ctx context.Context, act, subject, handle string) (agreed *statement, err error) {
+	v := s.v
+	now := v.clock.now()
+	for _, w := range v.waitStatements() {
+		switch {
+		case !w.waits() || w.fact(factAct) != act || w.fact(factSubject) != subject || v.void(w, now):
+		case w.due(now):
+			return w, nil
+		default:
+			return nil, errWaits(w)
+		}
+	}
+	if !anotherOrganiser(v.memberStatements(), s.member, now) {
+		return nil, nil
+	}
+	id := newID()
+	var d *draft
+	err = s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		d = newDraft(kindWait, v.ID(), id)
+		d.facts[factAct], d.facts[factBy], d.facts[factSubject] = act, string(s.member), subject
+		d.facts[factStatus] = WaitOpen
+		wait := silenceAgrees
+		if act == ActRecovery {
+			wait = silenceRefuses
+		}
+		until := wholeSeconds(v.clock.now(), v.clock.now().Add(wait))
+		d.setTime(factUntil, until)
+		if act == ActInvite {
+			o, err := s.groupKey(ctx, keyO)
+			if err != nil {
+				return audit.Entry{}, err
+			}
+			d.rely(v.statement(v.ID()), "epoch-O")
+			if err := d.seal(blobHandle, bind(blobHandle, d.vault, d.object), pad([]byte(handle)), o.Recipient()); err != nil {
+				return audit.Entry{}, err
+			}
+		}
+		u.drafts = append(u.drafts, d)
+		e := audit.Entry{Act: audit.WaitOpen, By: string(s.member), Subject: id, Deadline: &until}
+		if act == ActDestroy {
+			e.List = subject
+		}
+		return e, nil
+	}, func(t *actTx) error {
+		own := 0
+		for _, w := range append(v.waitStatements(), t.pendingOf(kindWait)...) {
+			if t.current(w.object) != w || !w.waits() {
+				continue
+			}
+			if w.fact(factBy) == string(s.member) {
+				own++
+			}
+			if w.fact(factAct) == act && w.fact(factSubject) == subject && !v.void(w, t.now) {
+				return errOvertaken() // asked for by two at the same moment
+			}
+		}
+		if own >= maxWaits {
+			return &Error{Kind: Limited, Op: "vault.Wait", Code: "waits-many", RetryAfter: time.Hour, Msg: fmt.Sprintf("%d acts of yours wait for a second person already", own),
+				Hint: "take one back: rallyvault waiting refuse"}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return nil, errWaits(d.statement)
+}
+
+// A permit is what an act that takes two organisers rests on.
+type permit struct {
+	by     MemberID
+	wait   *statement // what another one agreed to, or nobody refused; nil: there is no other
+	silent bool       // nobody refused
+	plain  bool       // it takes one organiser, as it concerns none
+}
+
+// permit is for an act that counts as agreed, or needs nobody else.
+func (s *Session) permit(agreed *statement) permit {
+	return permit{by: s.member, wait: agreed, silent: agreed != nil}
+}
+
+// permitFor asks for a second person if the act concerns an organiser.
+func (s *Session) permitFor(ctx context.Context, act string, who *statement, handle string) (permit, error) {
+	if who.fact(factRole) != string(Organiser) {
+		return permit{by: s.member, plain: true}, nil
+	}
+	agreed, err := s.second(ctx, act, who.object, handle)
+	return s.permit(agreed), err
+}
+
+// covers reports whether what was permitted is so still: who was none may have
+// become an organiser.
+func (p permit) covers(who *statement) bool {
+	return !p.plain || who.fact(factRole) != string(Organiser)
+}
+
+// use makes sure, within the act, that what it rests on is so still, and takes it
+// out of what waits: nothing is done twice by one agreement.
+func (p permit) use(t *actTx) error {
+	switch {
+	case p.plain:
+		return nil
+	case p.wait == nil:
+		if t.anotherOrganiser(p.by) {
+			return errOvertaken() // somebody became one meanwhile
+		}
+		return nil
+	}
+	switch w := t.current(p.wait.object); {
+	case w == nil:
+		return errNoWait()
+	case w != p.wait || !w.waits() || w.waitsNoMore(t.now):
+		return errWaitStatus(w)
+	}
+	if by := t.current(p.wait.fact(factBy)); !isOrganiser(by) || t.v.expelled(t.now)[by.object] {
+		return errNoWait()
+	}
+	if err := p.may(t.current(string(p.by)), t.now); err != nil {
+		return err
+	}
+	return t.remove(p.wait)
+}
+
+// may reports whether a member can be the second person, or carry out what counts
+// as agreed.
+func (p permit) may(m *statement, now time.Time) error {
+	const op = "vault.Agree"
+	w := p.wait
+	switch {
+	case !isOrganiser(m):
+		return errOrganisersOnly(op, "agree to what waits for a second person")
+	case w.fact(factSubject) == m.object:
+		return &Error{Kind: Forbidden, Op: op, Code: "about-you", Msg: "this is about you: another organiser has to agree", Hint: "you can refuse it: rallyvault waiting refuse"}
+	case w.due(now):
+		return nil
+	case p.silent:
+		return errWaits(w)
+	case w.fact(factBy) == m.object:
+		return &Error{Kind: Forbidden, Op: op, Code: "own-act", Msg: "you asked for this yourself: another organiser has to agree"}
+	case now.Before(m.countsFrom()):
+		return &Error{Kind: Forbidden, Op: op, Code: "organiser-new", Params: map[string]string{"from": m.fact(factCountsFrom)},
+			Msg: "a new organiser counts as a second person after 72 hours: from " + m.countsFrom().UTC().Format("2006-01-02 15:04 UTC")}
+	}
+	return nil
+}
+
+// entries are what the trail says of it after the act itself. A second person
+// whom the first one brought is marked.
+func (p permit) entries(v *Vault) []audit.Entry {
+	if p.wait == nil {
+		return nil
+	}
+	e := audit.Entry{Act: audit.WaitAgree, By: string(p.by), Subject: p.wait.object}
+	if m := v.statement(string(p.by)); p.silent {
+		e.Act = audit.WaitSilence
+	} else if m != nil && m.fact(factBroughtBy) == p.wait.fact(factBy) {
+		e.Act = audit.WaitAgreeInvitee
+	}
+	return []audit.Entry{e}
+}
+
+// Agree lets happen what waits for a second person, who is an organiser, not the
+// one who asked for it nor the one it is about, and counts as one. What counts as
+// agreed by silence any organiser can carry out whom it is not about.
+func (s *Session) Agree(ctx context.Context, id WaitID) (*Settled, error) {
+	if s.role() != Organiser {
+		return nil, errOrganisersOnly("vault.Agree", "agree to what waits for a second person")
+	}
+	v := s.v
+	now := v.clock.now()
+	w, err := s.openWait(id)
+	if err != nil {
+		return nil, err
+	}
+	if v.void(w, now) {
+		return nil, errNoWait()
+	}
+	if w.fact(factStatus) == WaitAgreed {
+		return nil, errWaitStatus(w)
+	}
+	p := permit{by: s.member, wait: w, silent: w.due(now)}
+	if err := p.may(v.statement(string(s.member)), now); err != nil {
+		return nil, err
+	}
+	out := &Settled{}
+	if out.Wait, err = s.wait(ctx, w); err != nil {
+		return nil, err
+	}
+	var inv Invitation
+	switch subject := w.fact(factSubject); w.fact(factAct) {
+	case ActInvite:
+		inv, err = s.inviteMember(ctx, out.Handle, Organiser, p)
+		out.Invitation = &inv
+	case ActReset:
+		inv, err = s.resetMember(ctx, subject, out.Handle, p)
+		out.Invitation = &inv
+	case ActDisable:
+		err = s.disableMember(ctx, subject, p)
+	case ActPromote:
+		err = s.promoteMember(ctx, subject, p)
+	case ActDestroy:
+		out.Certificate, err = s.destroyList(ctx, ListID(subject), p)
+	case ActRecovery:
+		out.Wait, err = s.allow(ctx, w, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// allow lets whoever asked for w do it within a day.
+func (s *Session) allow(ctx context.Context, w *statement, p permit) (Wait, error) {
+	v := s.v
+	var d *draft
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		d = w.draft()
+		u.drafts = append(u.drafts, d)
+		d.facts[factStatus] = WaitAgreed
+		d.setTime(factUntil, wholeSeconds(v.clock.now(), v.clock.now().Add(permitLife)))
+		return p.entries(v)[0], nil
+	}, func(t *actTx) error {
+		if t.current(w.object) != w {
+			return errNoWait()
+		}
+		return p.may(t.current(string(p.by)), t.now)
+	})
+	if err != nil {
+		return Wait{}, err
+	}
+	return s.wait(ctx, d.statement)
+}
+
+func (s *Session) openWait(id WaitID) (*statement, error) {
+	s.v.mu.RLock()
+	w := s.v.waits[id]
+	s.v.mu.RUnlock()
+	switch {
+	case w == nil:
+		return nil, errNoWait()
+	case !w.waits():
+		return nil, errWaitStatus(w)
+	}
+	return w, nil
+}
+
+// Refuse keeps what waits from happening. Any organiser may, whom it is about and
+// a new one too, and who asked for it takes it back; once it is agreed only that
+// one. The reason is for organisers.
+func (s *Session) Refuse(ctx context.Context, id WaitID, reason string) error {
+	const op = "vault.Refuse"
+	if s.role() != Organiser {
+		return errOrganisersOnly(op, "refuse what waits for a second person")
+	}
+	if reason != "" {
+		if err := checkText(op, "reason", reason); err != nil {
+			return err
+		}
+	}
+	v := s.v
+	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		w, err := s.openWait(id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		now := v.clock.now()
+		if w.due(now) && w.fact(factBy) != string(s.member) {
+			return audit.Entry{}, &Error{Kind: Conflict, Op: op, Code: "agreed-already", Msg: "this is agreed already, or nobody refused it in time"}
+		}
+		d := u.draft(w)
+		d.facts[factStatus] = WaitRefused
+		d.facts[factEnded] = day(now)
+		e := audit.Entry{Act: audit.WaitRefuse, By: string(s.member), Subject: w.object}
+		if reason == "" {
+			return e, nil
+		}
+		pk, err := s.groupKey(ctx, keyP)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		d.rely(v.statement(v.ID()), "epoch-P")
+		if err := d.seal(blobReason, bind(blobReason, d.vault, d.object), pad([]byte(reason)), pk.Recipient()); err != nil {
+			return audit.Entry{}, err
+		}
+		e.Reason = d.blobs[blobReason].sum.String()
+		return e, nil
+	}, nil)
+}
+
+// Waits lists what waits for a second person, and what was refused in the last
+// weeks. Every member may: it is announced to all.
+func (s *Session) Waits(ctx context.Context) ([]Wait, error) {
+	if err := s.alive(); err != nil {
+		return nil, err
+	}
+	out := []Wait{}
+	now := s.v.clock.now()
+	for _, w := range s.v.waitStatements() {
+		if w.waits() && s.v.void(w, now) {
+			continue
+		}
+		one, err := s.wait(ctx, w)
+		if kind := KindOf(err); kind == NotFound || err == errChanged {
+			continue // settled meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// wait is what the member sees of w.
+func (s *Session) wait(ctx context.Context, w *statement) (out Wait, err error) {
+	out = Wait{ID: WaitID(w.object), Act: w.fact(factAct), Status: w.fact(factStatus), Expires: untilOf(w)}
+	if w.due(s.v.clock.now()) {
+		out.Status = WaitAgreed
+	}
+	if out.By, err = s.handle(ctx, MemberID(w.fact(factBy))); err != nil {
+		return out, err
+	}
+	switch out.Act {
+	case ActInvite:
+		out.Handle, err = s.waitText(ctx, w, blobHandle, keyO)
+	case ActRecovery:
+	case ActDestroy:
+		if _, _, hidden := s.open(ListID(w.fact(factSubject))); hidden == nil || s.role() == Organiser {
+			out.List = ListID(w.fact(factSubject))
+		}
+	default:
+		out.Handle, err = s.handle(ctx, MemberID(w.fact(factSubject)))
+	}
+	if err == nil && s.role() == Organiser {
+		out.Reason, err = s.waitText(ctx, w, blobReason, keyP)
+	}
+	return out, err
+}
+
+func (s *Session) waitText(ctx context.Context, w *statement, blob, key string) (string, error) {
+	if _, ok := w.blobs[blob]; !ok {
+		return "", nil
+	}
+	id, err := s.groupKey(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	body, err := s.v.openBlob(ctx, w, blob, bind(blob, w.vault, w.object), id)
+	return strings.TrimRight(string(body), " "), err
+}
+
+// carryOutDue disables whom it counts as agreed to disable. It takes the keys of an
+// organiser, so it happens when one signs in.
+func (s *Session) carryOutDue(ctx context.Context) {
+	if s.role() != Organiser {
+		return
+	}
+	now := s.v.clock.now()
+	for _, w := range s.v.waitStatements() {
+		if w.fact(factAct) != ActDisable || !w.due(now) || w.fact(factSubject) == string(s.member) || s.v.void(w, now) {
+			continue
+		}
+		if err := s.disableMember(ctx, w.fact(factSubject), permit{by: s.member, wait: w, silent: true}); err != nil {
+			s.v.log.Warn("a member who is to be disabled stays out, but the keys are not replaced yet; the next sign-in of an organiser tries again", "error", err)
+		}
+	}
+}
+
+// lapseWaits destroys the lists whose destruction counts as agreed, and forgets
+// what cannot happen any more, was not carried out, or was refused long ago.
+func (v *Vault) lapseWaits(ctx context.Context) error {
+	now := v.clock.now()
+	for _, w := range v.waitStatements() {
+		switch {
+		case w.waits() && v.void(w, now), !w.waits() && endedBefore(w, now.Add(-keepEnded)):
+			err := v.doUnlessChanged(ctx, w, func(t *actTx) error {
+				if err := t.remove(w); err != nil {
+					return err
+				}
+				return t.record(audit.Entry{Act: audit.WaitLapse, By: audit.ByDeadline, Subject: w.object})
+			})
+			if err != nil {
+				return err
+			}
+		case w.fact(factAct) == ActDestroy && w.due(now):
+			by := MemberID(w.fact(factBy))
+			v.mu.RLock()
+			l := v.lists[ListID(w.fact(factSubject))]
+			v.mu.RUnlock()
+			err := v.do(ctx, func(t *actTx) error { return t.intend(l.id, by, permit{by: by, wait: w, silent: true}) })
+			if err == nil {
+				_, err = v.end(ctx, l, string(by))
+			}
+			if err != nil && KindOf(err) != Gone {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// PromoteMember makes an organiser of a member. It takes two organisers.
+func (s *Session) PromoteMember(ctx context.Context, handle string) error {
+	const op = "vault.PromoteMember"
+	if s.role() != Organiser {
+		return errOrganisersOnly(op, "promote members")
+	}
+	if err := checkHandle(handle); err != nil {
+		return err
+	}
+	who := s.v.memberByMAC(s.v.handleMAC(s.v.ID(), handle))
+	if err := promotable(op, who); err != nil {
+		return err
+	}
+	agreed, err := s.second(ctx, ActPromote, who.object, handle)
+	if err != nil {
+		return err
+	}
+	return s.promoteMember(ctx, who.object, s.permit(agreed))
+}
+
+func promotable(op string, who *statement) error {
+	switch {
+	case who == nil:
+		return errNoMember(op)
+	case who.fact(factRole) == string(Organiser):
+		return &Error{Kind: Conflict, Op: op, Code: "organiser-already", Msg: "this member is an organiser already"}
+	case !who.active():
+		return &Error{Kind: Conflict, Op: op, Code: "not-joined", Msg: "this member has no passphrase now, and cannot hold a key", Hint: "promote the member after the invitation was used"}
+	}
+	return nil
+}
+
+func (s *Session) promoteMember(ctx context.Context, member string, p permit) error {
+	v := s.v
+	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		self, who := v.statement(v.ID()), v.statement(member)
+		if err := promotable("vault.PromoteMember", who); err != nil {
+			return audit.Entry{}, err
+		}
+		key, err := s.groupKey(ctx, keyP)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		to, err := agebox.ParseRecipient(who.fact(factRecipient))
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		md := u.draft(who)
+		md.facts[factRole] = string(Organiser)
+		md.countFrom(v.clock.now())
+		md.facts[factBroughtBy] = p.proposer()
+		u.wrap(u.draft(self), self.int("epoch-P"), keyP, member, key, to)
+		return audit.Entry{Act: audit.MemberPromote, By: string(s.member), Subject: member}, nil
+	}, p.use, p.entries(v)...)
+}
+
+// proposer is the id of who asked for the act.
+func (p permit) proposer() string {
+	if p.wait != nil {
+		return p.wait.fact(factBy)
+	}
+	return string(p.by)
+}
+
+// groupSealed returns what may be sealed to O or P beside the vault's own statement
+// and the lists.
+func (v *Vault) groupSealed() []*statement {
+	return append(v.memberStatements(), v.waitStatements()...)
+}
