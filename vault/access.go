@@ -82,7 +82,7 @@ type Access struct {
 	Expires time.Time     // of the grant; while it is pending, of the request
 	Status  string
 
-	Rows     int    // contacts read with it
+	Rows     int    // contacts read with it; a search that found nobody counts as one
 	LastRead string // day; "" if it was never used
 }
 
@@ -349,6 +349,11 @@ func (s *Session) resealAccessTexts(ctx context.Context, m *statement, d *draft,
 			return err
 		}
 		body, err := s.v.openBlob(ctx, d.base, blob, accessBinding(d.base, blob), l)
+		if beyondRepair(err) { // lost with the key it was sealed to
+			d.remove(blob)
+			delete(d.facts, blob+"-to")
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -467,11 +472,15 @@ func (s *Session) describeAccess(ctx context.Context, a *statement) (*Access, er
 		For: time.Duration(a.int(factFor)) * time.Second, Expires: untilOf(a), Status: statusOf(a, s.v.clock.now()),
 		Rows: int(a.int(factReadRows)), LastRead: a.fact(factReadDay),
 	}
-	if out.Reason, err = s.accessText(ctx, a, blobReason); err != nil {
+	// A text that was spoilt must not keep the others from being seen, nor this
+	// one from being answered: who found it has recorded it.
+	if out.Reason, err = s.accessText(ctx, a, blobReason); err != nil && !beyondRepair(err) {
 		return nil, err
 	}
-	out.Answer, err = s.accessText(ctx, a, blobAnswer)
-	return out, err
+	if out.Answer, err = s.accessText(ctx, a, blobAnswer); err != nil && !beyondRepair(err) {
+		return nil, err
+	}
+	return out, nil
 }
 
 // rowsLeft is how many contacts can be read with a grant on a day.
@@ -482,26 +491,39 @@ func rowsLeft(a *statement, today string) int {
 	return DayRows - int(a.int(factReadToday))
 }
 
+// roomFor refuses what could pass a grant's limit of a day. room is how many
+// contacts there have to be left: of a search, as many as one may give, so that
+// whether it is refused does not depend on what it would find.
+func roomFor(a *statement, room int, now time.Time) error {
+	left := rowsLeft(a, day(now))
+	if room <= left {
+		return nil
+	}
+	return &Error{Kind: Limited, Op: "vault.read", Code: "rows-day", RetryAfter: now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now),
+		Params: map[string]string{"limit": strconv.Itoa(DayRows), "left": strconv.Itoa(max(left, 0)), "rows": strconv.Itoa(room)},
+		Msg:    fmt.Sprintf("a grant is for %d contacts a day; %d are left today, and this could read %d", DayRows, max(left, 0), room),
+		Hint:   "go on tomorrow (UTC), or ask a steward for a slice of the list"}
+}
+
 // useGrant counts within an act what is about to be read with a grant. The act is
-// refused if the grant is not in force any more, or the day's limit would be
-// passed.
-func (t *actTx) useGrant(id string, rows int) error {
+// refused if the grant is not in force any more, or there is no room.
+func (t *actTx) useGrant(id string, rows, room int) error {
 	a := t.current(id)
 	if a == nil || !a.granted(t.now) {
 		return errNotGranted()
 	}
-	today := day(t.now)
-	if left := rowsLeft(a, today); rows > left {
-		return &Error{Kind: Limited, Op: "vault.read", Code: "rows-day", RetryAfter: t.now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(t.now),
-			Params: map[string]string{"limit": strconv.Itoa(DayRows), "left": strconv.Itoa(max(left, 0)), "rows": strconv.Itoa(rows)},
-			Msg:    fmt.Sprintf("a grant is for %d contacts a day; %d are left today, and this would read %d", DayRows, max(left, 0), rows),
-			Hint:   "go on tomorrow (UTC), or ask a steward for a slice of the list"}
+	if t.v.frozen.has(id) {
+		return errFrozen()
+	}
+	if err := roomFor(a, room, t.now); err != nil {
+		return err
 	}
 	if rows == 0 {
 		return nil
 	}
+	today := day(t.now)
 	d := a.draft()
-	today, n := today, int64(rows)
+	n := int64(rows)
 	if a.fact(factReadDay) == today {
 		n += a.int(factReadToday)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,8 +135,8 @@ func TestGrant(t *testing.T) {
 		t.Errorf("got %+v, %v", l, err)
 	}
 	mine, err := d.birch.Accesses(ctx, false)
-	if err != nil || len(mine) != 1 || mine[0].Rows != 7 || mine[0].Reason != want.Reason || mine[0].LastRead == "" {
-		t.Errorf("got %+v, %v, want 7 rows read", mine, err)
+	if err != nil || len(mine) != 1 || mine[0].Rows != 8 || mine[0].Reason != want.Reason || mine[0].LastRead == "" {
+		t.Errorf("got %+v, %v, want 7 rows read, and a search that found nobody", mine, err)
 	}
 	d.Clock.Add(72*time.Hour - time.Second)
 	d.birch = d.as(t, "birch", birchs)
@@ -153,7 +154,7 @@ func TestGrant(t *testing.T) {
 			did = append(did, string(e.Act)+" "+strings.Join(e.Fields, ","))
 		}
 	}
-	if got := strings.Join(did, "; "); got != "access.request name,phone; access.grant name,phone; list.read name,phone; list.read phone; contact.find name,phone; list.read name,phone; access.lapse " {
+	if got := strings.Join(did, "; "); got != "access.request name,phone; access.grant name,phone; list.read name,phone; list.read phone; contact.find name,phone; contact.find name,phone; list.read name,phone; access.lapse " {
 		t.Errorf("got %q", got)
 	}
 	mine, err = d.birch.Accesses(ctx, false)
@@ -514,8 +515,9 @@ func TestRowsADay(t *testing.T) {
 	if hits, err := d.birch.Find(ctx, "Luis"); err != nil || len(hits) != 1 {
 		t.Errorf("what is left today: got %v, %v", hits, err)
 	}
-	_, err := d.birch.Find(ctx, "Person")
-	refused(t, "finding everybody", err, vault.Limited, "rows-day", "")
+	if hits, err := d.birch.Find(ctx, "Person"); err != nil || len(hits) != 100 {
+		t.Errorf("finding everybody: got %d, %v, want 100 at a time", len(hits), err)
+	}
 	d.Stop()
 	d.Start()
 	d.s, d.birch = d.SignIn(), d.as(t, "birch", birchs)
@@ -987,4 +989,210 @@ func TestStreamEndsWithOneGrant(t *testing.T) {
 	d.Clock.Add(time.Hour)
 	_, err = r.Next(t.Context())
 	refused(t, "going on", err, vault.Forbidden, "no-grant", "")
+}
+
+// TestSearchesCount: a search counts for one contact at least, and is refused by
+// what is left of the day, never by what it would find: past the limit it tells
+// nothing, and every one that was answered is in the trail with its list.
+func TestSearchesCount(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	d.fill(t, 2497) // 2,500 with the three
+	id := d.grant(t, "name,email", 72*time.Hour)
+	d.seen(t, d.birch, "name")
+	from := int64(len(acts(t, d.House, 0)))
+	for _, q := range []string{"luis", "nobody@example.org"} {
+		if _, err := d.birch.Find(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range acts(t, d.House, from) {
+		if e.Act != audit.ContactFind || e.List != string(d.list) || e.Subject != string(id) {
+			t.Errorf("got entry %+v", e)
+		}
+	}
+	if hits, err := d.birch.Find(ctx, "Person"); err != nil || len(hits) != 100 {
+		t.Errorf("got %d, %v, want 100 at a time", len(hits), err)
+	}
+	a, err := d.s.Accesses(ctx, false)
+	if err != nil || len(a) != 1 || a[0].Rows != 2500+1+1+100 {
+		t.Fatalf("got %+v, %v", a, err)
+	}
+	for i := range 23 { // 2,602 + 2,300
+		if _, err := d.birch.Find(ctx, "Person"); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	from = int64(len(acts(t, d.House, 0)))
+	answers := map[string]bool{}
+	for _, q := range []string{"luis", "Person 249", "Person 1", "p77@example.org", "nobody@example.org", "zzz"} {
+		_, err := d.birch.Find(ctx, q)
+		refused(t, q, err, vault.Limited, "rows-day", "")
+		var e *vault.Error
+		errors.As(err, &e)
+		answers[fmt.Sprint(e.Msg, e.Params)] = true
+	}
+	if len(answers) != 1 {
+		t.Errorf("refused searches have %d answers: %v", len(answers), answers)
+	}
+	if n := len(acts(t, d.House, from)); n != 0 {
+		t.Errorf("%d entries of what was refused before anything was looked at", n)
+	}
+}
+
+// TestStewardRemovedWhileAnswering: what somebody answers who is removed as a
+// steward in the same moment counts no more than afterwards.
+func TestStewardRemovedWhileAnswering(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(ctx context.Context, s *vault.Session, id vault.AccessID) error{
+		"approve": func(ctx context.Context, s *vault.Session, id vault.AccessID) error {
+			_, err := s.ApproveAccess(ctx, id, vault.Decision{})
+			return err
+		},
+		"deny": func(ctx context.Context, s *vault.Session, id vault.AccessID) error {
+			_, err := s.DenyAccess(ctx, id, "no")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := context.WithoutCancel(t.Context())
+			d := newDesk(t)
+			elm := member(t, d.House, d.s, "elm", newer)
+			l, err := d.s.CreateList(ctx, vault.NewList{Title: "Two", Purpose: "p", Fields: []string{"name", "email"}, Stewards: []string{"birch"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.list = l.ID
+			a, err := elm.RequestAccess(ctx, d.list, ask("name", time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The writer has one act in hand; the other two share the next turn.
+			held, gate := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			d.faults.Set(func(op string) error {
+				if op == "Update" {
+					once.Do(func() { close(held); <-gate })
+				}
+				return nil
+			})
+			var wg sync.WaitGroup
+			var removed, answered error
+			wg.Go(func() { _, _ = d.s.Find(ctx, "nobody at all") })
+			<-held
+			queued := func(n int) {
+				for end := time.Now().Add(10 * time.Second); d.Vault.Waiting() < n && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				}
+			}
+			wg.Go(func() { removed = d.s.RemoveSteward(ctx, d.list, "birch") })
+			queued(1)
+			wg.Go(func() { answered = answer(ctx, d.birch, a.ID) })
+			queued(2)
+			close(gate)
+			wg.Wait()
+			d.faults.Set(nil)
+			if removed != nil || vault.KindOf(answered) != vault.NotFound {
+				t.Errorf("removed: %v, answered: %v", removed, answered)
+			}
+			if got := d.seen(t, elm); got != "no-access" {
+				t.Errorf("elm reads %q", got)
+			}
+			if again, err := d.s.Accesses(ctx, true); err != nil || len(again) != 1 {
+				t.Errorf("got %+v, %v, want the request to wait", again, err)
+			}
+		})
+	}
+}
+
+// TestPrivateGrantEndsWithSteward: who is removed as a steward of a private list
+// does not see it any more, and keeps no key of it by a grant.
+func TestPrivateGrantEndsWithSteward(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	l, err := d.s.CreateList(ctx, vault.NewList{Title: "Hidden", Purpose: "p", Fields: []string{"name", "email"}, Private: true, Stewards: []string{"birch"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.list = l.ID
+	a, err := d.birch.RequestAccess(ctx, d.list, ask("name,email", 24*time.Hour))
+	if err == nil {
+		_, err = d.s.ApproveAccess(ctx, a.ID, vault.Decision{})
+	}
+	if err == nil {
+		err = d.s.RemoveSteward(ctx, d.list, "birch")
+	}
+	if err == nil {
+		_, _, err = d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe", "email": "zoe@example.org"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := opened(t, d.Dir, d.Dir, birchs).column(d.list, "name"); n != 0 {
+		t.Errorf("the removed steward opens %d columns of the private list, written afterwards", n)
+	}
+	if as, err := d.s.Accesses(ctx, false); err != nil || len(as) != 1 || as[0].Status != vault.StatusRevoked {
+		t.Errorf("got %+v, %v", as, err)
+	}
+}
+
+// TestSearchingKeepsNothingFromHappening: somebody who searches without pause, in
+// as many sessions as are let in at once, keeps the grant from neither being
+// revoked, nor the passphrase from being changed, nor the list from being re-keyed.
+func TestSearchingKeepsNothingFromHappening(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"revoke", "reset", "passphrase", "re-key"} {
+		t.Run(what, func(t *testing.T) {
+			ctx := context.WithoutCancel(t.Context())
+			d := newDesk(t)
+			elm := member(t, d.House, d.s, "elm", newer)
+			a, err := elm.RequestAccess(ctx, d.list, ask("name", time.Hour))
+			if err == nil {
+				_, err = d.s.ApproveAccess(ctx, a.ID, vault.Decision{})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := d.grant(t, "name", 24*time.Hour)
+			other := d.as(t, "birch", birchs)
+			var wg sync.WaitGroup
+			var searches atomic.Int64
+			stop := make(chan struct{})
+			for range 6 {
+				wg.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+							if _, err := d.birch.Find(ctx, "nobody at all"); err == nil {
+								searches.Add(1)
+							}
+						}
+					}
+				})
+			}
+			for searches.Load() < 20 {
+				time.Sleep(time.Millisecond)
+			}
+			switch what {
+			case "revoke":
+				_, err = d.s.RevokeAccess(ctx, id)
+			case "reset":
+				_, err = d.s.ResetMember(ctx, "birch")
+			case "passphrase":
+				_, err = other.ChangePassphrase(ctx, secret(birchs), secret(newer))
+			case "re-key":
+				_, err = d.s.RevokeAccess(ctx, a.ID)
+			}
+			made := searches.Load()
+			close(stop)
+			wg.Wait()
+			if err != nil || what != "reset" && d.pending(t) {
+				t.Errorf("after %d searches: %v; re-keying is pending: %t", made, err, d.pending(t))
+			}
+			t.Logf("%d searches before", made)
+		})
+	}
 }

@@ -77,7 +77,9 @@ func (s *Session) disable(ctx context.Context, member string, p permit) error {
 		case !p.covers(who):
 			return audit.Entry{}, errOvertaken()
 		}
-		self, lists, err := u.dropHoldings(op, who, func(m *statement) bool { return len(m.sealedTo(keyO)) > 0 || holds(member)(m) })
+		self, lists, err := u.dropHoldings(op, who, func(m *statement) bool {
+			return len(m.sealedTo(keyO)) > 0 || holds(member)(m) || m.fact(factMember) == member // asked for meanwhile
+		})
 		if err != nil {
 			return audit.Entry{}, err
 		}

@@ -47,7 +47,14 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 			if may, err = s.reach(id, ActionRead); err != nil {
 				return err
 			}
-			hits, err = s.findIn(ctx, may, query, maxFound-len(out))
+			if err := may.maySearch(s.v.clock.now()); err != nil {
+				return err
+			}
+			limit := maxFound - len(out)
+			if may.grants != nil {
+				limit = min(limit, may.searchRoom())
+			}
+			hits, err = s.findIn(ctx, may, query, limit)
 			return err
 		})
 		if err != nil {
@@ -56,7 +63,7 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 			}
 			return nil, err
 		}
-		if len(hits) > 0 {
+		if len(hits) > 0 || may.grants != nil {
 			n := int64(len(hits))
 			entries = append(entries, func(t *actTx) error {
 				return may.record(t, audit.Entry{Act: audit.ContactFind, By: string(s.member), Count: &n}, may.fields)

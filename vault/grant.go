@@ -1,8 +1,10 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rallyvault/rallyvault/crypto/agebox"
@@ -56,8 +58,8 @@ func (s *Session) ApproveAccess(ctx context.Context, id AccessID, dec Decision) 
 		if status := statusOf(a, now); status != StatusPending {
 			return audit.Entry{}, errNotPending(status)
 		}
-		if a.fact(factMember) == string(s.member) && len(stewardsOf(m)) > 1 {
-			return audit.Entry{}, &Error{Kind: Forbidden, Op: op, Code: "own-request", Msg: "another steward has to approve what you ask for yourself"}
+		if ownRequest(a, m, s.member) {
+			return audit.Entry{}, errOwnRequest()
 		}
 		who := v.statement(a.fact(factMember))
 		if who == nil || who.fact(factRecipient) == "" {
@@ -82,12 +84,39 @@ func (s *Session) ApproveAccess(ctx context.Context, id AccessID, dec Decision) 
 		if !t.now.Before(until) {
 			return errNotPending(StatusLapsed) // a grant of a second, and a slow disk
 		}
-		return nil
+		return s.answers(t, id)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s.access(ctx, id)
+}
+
+// ownRequest reports whether a member may not answer a request, as it is their own
+// and there is another steward.
+func ownRequest(a, m *statement, member MemberID) bool {
+	return a.fact(factMember) == string(member) && len(stewardsOf(m)) > 1
+}
+
+func errOwnRequest() error {
+	return &Error{Kind: Forbidden, Op: "vault.ApproveAccess", Code: "own-request", Msg: "another steward has to approve what you ask for yourself"}
+}
+
+// answers makes sure within an act that the member, who approves or refuses a
+// request, still is a steward then.
+func (s *Session) answers(t *actTx, id AccessID) error {
+	a := t.current(string(id))
+	if a == nil {
+		return errNoAccess()
+	}
+	m := t.current(a.fact(factList))
+	switch {
+	case m == nil || m.kind != kindList || !isSteward(m, s.member):
+		return errNoAccess()
+	case ownRequest(a, m, s.member):
+		return errOwnRequest()
+	}
+	return nil
 }
 
 // grantKeys wraps to a member what the fields of a grant are sealed to.
@@ -183,7 +212,12 @@ func (s *Session) DenyAccess(ctx context.Context, id AccessID, reason string) (*
 			return audit.Entry{}, err
 		}
 		return audit.Entry{Act: audit.AccessDeny, By: string(s.member), List: m.object, Subject: a.object, Reason: d.blobs[blobAnswer].sum.String()}, nil
-	}, nil)
+	}, func(t *actTx) error {
+		if err := s.answers(t, id); err != nil && !hasCode(err, errOwnRequest().(*Error).Code) {
+			return err
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -194,11 +228,13 @@ func (s *Session) DenyAccess(ctx context.Context, id AccessID, reason string) (*
 // and whose it is. No key is needed: the locks are overwritten, and answers that
 // are under way end.
 func (s *Session) RevokeAccess(ctx context.Context, id AccessID) (*Access, error) {
+	var list ListID
 	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		a, _, err := s.openAccess(id)
 		if a == nil {
 			return audit.Entry{}, err
 		}
+		list = ListID(a.fact(factList))
 		now := s.v.clock.now()
 		status := statusOf(a, now)
 		if status != StatusPending && status != StatusGranted {
@@ -211,11 +247,8 @@ func (s *Session) RevokeAccess(ctx context.Context, id AccessID) (*Access, error
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.access(ctx, id)
-	if err == nil {
-		s.rekeyAfter(ctx, a.List)
-	}
-	return a, err
+	s.rekeyAfter(ctx, list)
+	return s.access(ctx, id)
 }
 
 // rekeyAfter re-keys a list after somebody's access was ended, if the member can.
@@ -260,10 +293,20 @@ func (d *draft) dropWraps() {
 	}
 }
 
-// returnAccess makes a grant a request again, of a member who has lost every key.
+// returnAccess makes a grant a request again, of a member who has lost every key,
+// for the time that is left of it.
 func (d *draft) returnAccess(now time.Time) {
 	d.dropWraps()
+	if epoch := d.facts[factKeysEpoch]; epoch != "" {
+		d.facts[factLostEpoch] = epoch
+	}
+	left := untilOf(d.statement).Sub(now)
+	if left <= 0 {
+		d.endAccess(StatusLapsed, now)
+		return
+	}
 	d.facts[factStatus] = StatusPending
+	d.setInt(factFor, int64(max(left.Truncate(time.Second), time.Second)/time.Second))
 	d.setTime(factUntil, requestEnd(now))
 }
 
@@ -273,7 +316,9 @@ func (v *Vault) grantsOf(list string, member MemberID, action string, now time.T
 	grants := slices.DeleteFunc(v.accesses(list), func(a *statement) bool {
 		return a.fact(factMember) != string(member) || !a.granted(now) || action != "" && !a.may(action)
 	})
-	slices.SortFunc(grants, func(a, b *statement) int { return untilOf(b).Compare(untilOf(a)) })
+	slices.SortFunc(grants, func(a, b *statement) int {
+		return cmp.Or(untilOf(b).Compare(untilOf(a)), strings.Compare(a.object, b.object))
+	})
 	return grants
 }
 

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/rallyvault/rallyvault/crypto/agebox"
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -55,7 +56,8 @@ func (r *reach) by(field string) *statement {
 
 // record records within an act that the member read or found some contacts by these
 // fields: as a steward in one entry, otherwise in one for each grant that was
-// needed, which counts them.
+// needed, which counts them. A search counts for one contact at least: who finds
+// nothing has learned something, too.
 func (r *reach) record(t *actTx, e audit.Entry, fields []sheet.Field) error {
 	e.List = r.m.object
 	if r.grants == nil {
@@ -75,11 +77,37 @@ func (r *reach) record(t *actTx, e audit.Entry, fields []sheet.Field) error {
 		used[a.object] = append(used[a.object], string(f))
 	}
 	for _, id := range order {
-		if err := t.useGrant(id, int(*e.Count)); err != nil {
+		rows := int(*e.Count)
+		room := rows
+		if e.Act == audit.ContactFind {
+			rows, room = max(rows, 1), r.searchRoom()
+		}
+		if err := t.useGrant(id, rows, room); err != nil {
 			return err
 		}
 		e.Subject, e.Fields = id, used[id]
 		if err := t.record(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxFoundByGrant bounds what one search gives of a list to who has a grant, in
+// contacts.
+const maxFoundByGrant = 100
+
+// searchRoom is how many contacts a search by grant may give.
+func (r *reach) searchRoom() int { return max(1, min(maxFoundByGrant, r.m.rows())) }
+
+// maySearch refuses, before anything is looked at, a search that there is no room
+// for.
+func (r *reach) maySearch(now time.Time) error {
+	if r.grants == nil {
+		return nil
+	}
+	for _, f := range r.fields {
+		if err := roomFor(r.by(string(f)), r.searchRoom(), now); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 // Facts that say of whom a list has to be re-keyed.
 const (
 	factKeysEpoch = "keys-epoch" // of an access: field epoch of the F's that its holder was given last
+	factLostEpoch = "lost-epoch" // of an access: that of F's which its holder lost with every other key, see returnAccess
 	factLeft      = "left"       // of a list: "yes": somebody left who held L, and so every F of now
 )
 
@@ -32,9 +33,10 @@ func (v *Vault) rekeyPending(m *statement) bool {
 func leftWithKey(m *statement) bool { return m.fact(factLeft) != "" }
 
 // keptKeys reports whether an access that is no grant any more once gave the F's
-// of now.
+// of now, or lost them to who knows whom, even if it is a grant again since.
 func keptKeys(a, m *statement) bool {
-	return a.fact(factStatus) != StatusGranted && a.fact(factKeysEpoch) == m.fact(factFieldEpoch)
+	now := m.fact(factFieldEpoch)
+	return a.fact(factStatus) != StatusGranted && a.fact(factKeysEpoch) == now || a.fact(factLostEpoch) == now
 }
 
 // stewardLeft notes that somebody left who held L.

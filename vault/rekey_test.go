@@ -335,3 +335,72 @@ func TestRekeyKilled(t *testing.T) {
 		t.Errorf("of %d copies, %d after the revocation, %d were re-keyed", len(dirs), len(dirs)-revoked-1, rekeyed)
 	}
 }
+
+// TestRekeyAfterReapproval: a member is reset because somebody has their keys. That
+// the grant is approved again, for the member's new keys, does not make the old
+// ones forgotten.
+func TestRekeyAfterReapproval(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	id := d.grant(t, "name", 24*time.Hour)
+	stolen := vaulttest.Copy(t, d.Dir)
+	keys := opened(t, stolen, stolen, birchs)
+	d.Clock.Add(4 * time.Hour)
+	d.s = d.SignIn()
+	inv, err := d.s.ResetMember(ctx, "birch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.Vault.Join(ctx, inv.Code, secret(newer)); err != nil {
+		t.Fatal(err)
+	}
+	a, err := d.s.ApproveAccess(ctx, id, vault.Decision{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := a.Expires.Sub(d.Clock.Now()); left > 20*time.Hour {
+		t.Errorf("approved as it stands it is for %v, and 20 hours were left", left)
+	}
+	if !d.pending(t) {
+		t.Error("re-keying is not pending any more")
+	}
+	d.s = d.SignIn()
+	must2(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
+	if n := openedWith(t, d.Dir, stolen, identities(keys)...).column(d.list, "name"); n != 0 {
+		t.Errorf("with the keys stolen before the reset %d name columns of now open", n)
+	}
+	if d.pending(t) {
+		t.Error("re-keying is still pending")
+	}
+}
+
+// TestSpoiltReason: who spoils one text keeps neither the queue from being seen nor
+// the list from being re-keyed.
+func TestSpoiltReason(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	id := d.grant(t, "name", 24*time.Hour)
+	other := d.request(t, "email", time.Hour)
+	d.Stop()
+	db := openSQL(t, d.Dir)
+	if _, err := db.Exec(`UPDATE blob SET data = zeroblob(length(data)) WHERE object = ? AND name = 'reason'`, string(other)); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	d.Start()
+	d.s = d.SignIn()
+	if as, err := d.s.Accesses(ctx, true); err != nil || len(as) != 1 || as[0].Reason != "" {
+		t.Errorf("got %+v, %v, want the request without its reason", as, err)
+	}
+	if _, err := d.s.RevokeAccess(ctx, id); err != nil {
+		t.Error(err)
+	}
+	if d.pending(t) {
+		t.Error("re-keying is still pending")
+	}
+	if count(acts(t, d.House, 0), audit.TamperFound) == 0 {
+		t.Error("the damage is not in the trail")
+	}
+}

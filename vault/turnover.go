@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rallyvault/rallyvault/crypto/agebox"
@@ -287,8 +288,53 @@ func (v *Vault) turnOver(ctx context.Context, build func(*turnover) (audit.Entry
 		if !errors.As(err, &e) || e.Code != errChanged.Code && e.Code != "list-gone" && e.Code != "lock-gone" {
 			return err
 		}
+		defer v.frozen.freeze(u.drafts)()
 	}
 	return err
+}
+
+// A freezer keeps grants from being used while a turnover that was overtaken is
+// built again: each use changes what is written of the grant, and who searches
+// again and again would keep it from being revoked.
+type freezer struct {
+	mu     sync.Mutex
+	grants map[string]int // how many turnovers want it so, by the id of the access
+}
+
+// freeze keeps the grants among drafts from being used until thaw is called.
+func (f *freezer) freeze(drafts []*draft) (thaw func()) {
+	var ids []string
+	for _, d := range drafts {
+		if d.kind == kindAccess && d.base != nil {
+			ids = append(ids, d.object)
+		}
+	}
+	add := func(n int) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.grants == nil {
+			f.grants = map[string]int{}
+		}
+		for _, id := range ids {
+			if f.grants[id] += n; f.grants[id] == 0 {
+				delete(f.grants, id)
+			}
+		}
+	}
+	add(1)
+	return func() { add(-1) }
+}
+
+func (f *freezer) has(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.grants[id] > 0
+}
+
+// errFrozen says that a grant is about to change.
+func errFrozen() error {
+	return &Error{Kind: Unavailable, Op: "vault.read", Code: "grant-changing", RetryAfter: time.Second,
+		Msg: "this access is being changed at this moment; nothing was done", Hint: "try again in a moment"}
 }
 
 // entryVouches is how many objects one entry of a turnover vouches for: a vault

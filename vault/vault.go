@@ -86,6 +86,7 @@ type Vault struct {
 
 	findings findings
 	drafts   recoveryDrafts
+	frozen   freezer
 
 	leftMu sync.Mutex
 	left   []leftover // what an act took off a list and is not deleted yet

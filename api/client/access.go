@@ -22,7 +22,7 @@ type Access struct {
 	Expires time.Time      `json:"expires"`          // of the grant; while pending, of the request
 	Status  string         `json:"status"`           // pending, granted, denied, revoked or lapsed
 
-	Rows     int    `json:"rows"`                // contacts read with it, each time counted
+	Rows     int    `json:"rows"`                // contacts read with it, each time counted; a search that found nobody counts as one
 	LastRead string `json:"last_read,omitempty"` // day; absent if it was never used
 }
 
