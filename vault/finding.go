@@ -79,3 +79,31 @@ func (v *Vault) recordDamage(ctx context.Context) {
 		_ = v.tampered(ctx, string(id), placeOfManifest(string(id)), errManifest) // said to whoever asks for the list
 	}
 }
+
+// dropSpoilt removes the grants, requests and acts that wait whose statement was
+// found damaged, and says so in the trail. What a grant gave nobody knows any more:
+// its list is re-keyed, with a new L, so that it opens nothing that is written from
+// then on. What cannot be written now is found again at the next start.
+func (v *Vault) dropSpoilt(ctx context.Context) {
+	for object, list := range v.spoilt {
+		v.log.Error("a grant, a request or an act that waits is damaged and counts as ended", "object", object)
+		err := v.do(ctx, func(t *actTx) error {
+			if m := t.current(string(list)); m != nil && m.lives(t.now) {
+				d := m.draft()
+				d.stewardLeft()
+				if err := d.store(t); err != nil {
+					return err
+				}
+			}
+			if err := t.drop(object); err != nil {
+				return err
+			}
+			return t.record(audit.Entry{Act: audit.TamperFound, Subject: object})
+		})
+		if err != nil {
+			v.log.Error("what is damaged could not be cleared away", "object", object, "error", err)
+			continue
+		}
+		delete(v.spoilt, object)
+	}
+}

@@ -37,6 +37,7 @@ func (v *Vault) recoverState(ctx context.Context) error {
 	if err := v.lapseWaits(ctx); err != nil {
 		return err
 	}
+	v.dropSpoilt(ctx)
 	if err := v.clearUnfinished(ctx); err != nil {
 		return err
 	}

@@ -404,3 +404,43 @@ func TestSpoiltReason(t *testing.T) {
 		t.Error("the damage is not in the trail")
 	}
 }
+
+// TestDamagedGrant: whoever can write to the database ends a grant by spoiling its
+// statement. That is in the trail, the list is re-keyed as after any other end, and
+// nothing of the grant is left.
+func TestDamagedGrant(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	id := d.grant(t, "name", 24*time.Hour)
+	kept := identities(opened(t, d.Dir, d.Dir, birchs))
+	d.Stop()
+	db := openSQL(t, d.Dir)
+	if _, err := db.Exec(`UPDATE object SET statement = replace(statement, 'granted', 'denied') WHERE id = ?`, string(id)); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	d.Start()
+	if count(acts(t, d.House, 0), audit.TamperFound) != 1 {
+		t.Error("the damage is not in the trail")
+	}
+	d.s = d.SignIn()
+	if d.pending(t) {
+		t.Error("re-keying is still pending")
+	}
+	must2(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
+	if n := openedWith(t, d.Dir, d.Dir, kept...).column(d.list, "name"); n != 0 {
+		t.Errorf("%d name columns open with what was kept", n)
+	}
+	db = openSQL(t, d.Dir)
+	defer db.Close()
+	var left int
+	if err := db.QueryRow(`SELECT (SELECT count(*) FROM object WHERE id = ?1) + (SELECT count(*) FROM blob WHERE object = ?1)`, string(id)).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d things are left of it, %v", left, err)
+	}
+	d.Stop()
+	d.Start()
+	if count(acts(t, d.House, 0), audit.TamperFound) != 1 {
+		t.Error("it was found again")
+	}
+}

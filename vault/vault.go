@@ -75,6 +75,7 @@ type Vault struct {
 	lists   map[ListID]*listState
 	access  map[AccessID]*statement // asked for, granted, or ended a while ago
 	waits   map[WaitID]*statement   // for a second person, or refused a while ago
+	spoilt  map[string]ListID       // accesses and waits whose statement was found damaged at start, with their list
 
 	caughtUp atomic.Bool   // what was interrupted before the start is finished
 	wake     chan struct{} // the keeper looks at the deadlines anew
@@ -182,6 +183,7 @@ func newVault(c *Config) *Vault {
 		lists:    map[ListID]*listState{},
 		access:   map[AccessID]*statement{},
 		waits:    map[WaitID]*statement{},
+		spoilt:   map[string]ListID{},
 		wake:     make(chan struct{}, 1),
 		sweep:    make(chan struct{}, 1),
 		closing:  make(chan struct{}),
@@ -267,7 +269,7 @@ func (v *Vault) load(ctx context.Context) error {
 	}
 	vouched := map[string]string{}
 	known := map[string]*damage{}      // of every list there ever was
-	dispensable := map[string]string{} // what is only asked for, or granted, by what it is
+	dispensable := map[string]ListID{} // what is only asked for, or granted, by the list that it is of
 	report, err := audit.Verify(ctx, v.store, vkey, seenSize, func(_ int64, e audit.Entry) error {
 		for _, w := range e.Vouches {
 			vouched[w.Object] = w.SHA256
@@ -276,9 +278,9 @@ func (v *Vault) load(ctx context.Context) error {
 		case audit.ListCreate:
 			known[e.List] = &damage{}
 		case audit.AccessRequest:
-			dispensable[e.Subject] = "access"
+			dispensable[e.Subject] = ListID(e.List)
 		case audit.WaitOpen:
-			dispensable[e.Subject] = "wait"
+			dispensable[e.Subject] = ""
 		}
 		if k := known[e.List]; k != nil {
 			k.learn(e)
@@ -294,6 +296,7 @@ func (v *Vault) load(ctx context.Context) error {
 	for object, sum := range vouched {
 		s, err := parseStatement(stored[object])
 		list := known[object]
+		of, dispensable := dispensable[object]
 		ok := err == nil && s.sum.String() == sum && s.object == object && s.vault == v.slots.VaultID().String()
 		switch {
 		case ok:
@@ -304,10 +307,10 @@ func (v *Vault) load(ctx context.Context) error {
 			// One damaged list must not take the others with it.
 			list.err = damaged(placeOfManifest(object), errManifest)
 			v.lists[ListID(object)] = &listState{id: ListID(object), busy: make(chan struct{}, 1), damage: list}
-		case dispensable[object] != "":
+		case dispensable:
 			// Nor must one grant, or an act that waits. It counts as ended, and can be
 			// asked for again.
-			v.log.Error("a grant, a request or an act that waits is damaged and counts as ended", dispensable[object], object)
+			v.spoilt[object] = of
 		default:
 			return &Error{Kind: Untrusted, Op: op, Code: "statement", Params: map[string]string{"object": object},
 				Msg:  fmt.Sprintf("the stored statement of %s is not the one the audit trail vouches for", object),

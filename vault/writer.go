@@ -89,13 +89,18 @@ func (t *actTx) remove(base *statement) error {
 	if t.current(base.object) != base {
 		return errOvertaken()
 	}
-	if err := t.DeleteBlobs(base.object); err != nil {
+	return t.drop(base.object)
+}
+
+// drop takes an object out, whatever it is.
+func (t *actTx) drop(object string) error {
+	if err := t.DeleteBlobs(object); err != nil {
 		return err
 	}
-	if err := t.DeleteStatement(base.object); err != nil {
+	if err := t.DeleteStatement(object); err != nil {
 		return err
 	}
-	end := newStatement(kindRemoved, base.vault, base.object)
+	end := newStatement(kindRemoved, t.v.ID(), object)
 	t.made = append(t.made, end)
 	t.all = append(t.all, end)
 	return nil
