@@ -134,7 +134,7 @@ func (p *program) tellDemo(ctx context.Context, s *story) (err error) {
 	defer os.RemoveAll(dir)
 	d := &demoRun{story: s, workFactor: p.workFactor, passphrase: demoPassphrase(), cfg: Config{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0"}}
 	defer d.stop()
-	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.share, d.leave, d.seize, d.check, d.lose, d.end} {
+	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.share, d.leave, d.seize, d.check, d.lose, d.end, d.pair, d.close} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -368,16 +368,16 @@ func (d *demoRun) end(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = d.tell("the list is not needed any more: destroyed, with a certificate, and nobody can read it", func() ([]string, error) {
+	return d.tell("the list is not needed any more: destroyed, with a certificate, and nobody can read it", func() ([]string, error) {
 		if _, err := d.client.DestroyList(ctx, d.list); err != nil {
 			return nil, err
 		}
 		_, err := d.read(ctx)
 		return nil, wants(err, vault.Gone)
 	})
-	if err != nil {
-		return err
-	}
+}
+
+func (d *demoRun) close(ctx context.Context) error {
 	return d.tell("the service stops; started again, the session of before opens nothing", func() ([]string, error) {
 		if err := d.stop(); err != nil {
 			return nil, err

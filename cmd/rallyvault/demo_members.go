@@ -119,6 +119,55 @@ func (d *demoRun) leave(ctx context.Context) error {
 	})
 }
 
+// demoSecond is the handle of the second organiser in the demo.
+const demoSecond = "godwit"
+
+// pair tells what one organiser does not do alone where there are two.
+func (d *demoRun) pair(ctx context.Context) error {
+	return d.tell("a second organiser joins; from now on destroying a list early waits for the other, who can refuse", func() ([]string, error) {
+		l, err := d.client.CreateList(ctx, client.NewList{Title: "Next rally", Purpose: demoPurpose, Fields: []string{"name"}})
+		if err != nil {
+			return nil, err
+		}
+		i, err := d.client.Invite(ctx, client.NewMember{Handle: demoSecond, Role: vault.Organiser})
+		if err != nil {
+			return nil, err
+		}
+		second, err := client.New(d.door.url)
+		if err != nil {
+			return nil, err
+		}
+		defer second.Close()
+		if _, err := second.Join(ctx, i.Code, demoSecret("cobalt harvest thimble")); err != nil {
+			return nil, err
+		}
+		_, err = d.client.DestroyList(ctx, l.ID)
+		if err := wants(err, vault.Waiting); err != nil {
+			return nil, err
+		}
+		ws, err := second.Waits(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(ws) != 1 || ws[0].List != l.ID {
+			return nil, errors.New("what waits is not announced")
+		}
+		// Nobody agrees to their own, and somebody who is new to nothing yet.
+		for _, c := range []*client.Client{d.client, second} {
+			if _, err := c.Agree(ctx, ws[0].ID); wants(err, vault.Forbidden) != nil {
+				return nil, wants(err, vault.Forbidden)
+			}
+		}
+		if _, err := second.Refuse(ctx, ws[0].ID, "people are still being called"); err != nil {
+			return nil, err
+		}
+		if _, err := d.client.List(ctx, l.ID); err != nil {
+			return nil, err
+		}
+		return []string{"unrefused, it would have counted as agreed from " + timeText(ws[0].Expires)}, nil
+	})
+}
+
 // lose tells how a lost passphrase is mended, and when it can no longer be.
 func (d *demoRun) lose(ctx context.Context) error {
 	err := d.tell("two of the three sheets are rehearsed: they open the list, one alone does not, no byte is changed", func() ([]string, error) {
