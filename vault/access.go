@@ -52,7 +52,7 @@ var Actions = []string{ActionRead, ActionCorrect}
 
 const (
 	ActionRead    = "read"    // reading, and looking people up
-	ActionCorrect = "correct" // changing the granted fields of people who are on the list, and whether they may be shared
+	ActionCorrect = "correct" // changing the granted fields of people who are on the list, and whether they may be shared; a no stays one
 )
 
 // laterActions are those that a later version has.

@@ -828,6 +828,7 @@ func TestCorrectByGrant(t *testing.T) {
 	if err := d.birch.CorrectContact(ctx, d.list, ana, map[string]string{"phone": "(212) 555-0199"}, "no"); err != nil {
 		t.Fatal(err)
 	}
+	refused(t, "a no that is made a yes", d.birch.CorrectContact(ctx, d.list, ana, nil, "yes"), vault.Forbidden, "consent-refused", "")
 	if got := d.seen(t, d.s, "name", "email", "phone"); got != "Ana Prueba,ana@example.org,+12125550199\nLuis Prueba,luis@example.org,\nRosa Prueba,rosa@example.org,\n" {
 		t.Errorf("got %q", got)
 	}

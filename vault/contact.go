@@ -306,6 +306,9 @@ func (s *Session) correctByGrant(ctx context.Context, may *reach, c *correction)
 	if err != nil {
 		return err
 	}
+	if c.shareable && c.consent == sheet.Yes && t.meta(at.row).consent == sheet.No {
+		return &Error{Kind: Forbidden, Op: "vault.CorrectContact", Code: "consent-refused", Msg: "this person did not want to be shared: only a steward can change that"}
+	}
 	named, _ := c.apply(t, at.row, all)
 	for i, f := range all {
 		// Of what the member does not see it is not known whether it reaches the person.
