@@ -1197,3 +1197,26 @@ func TestSearchingKeepsNothingFromHappening(t *testing.T) {
 		})
 	}
 }
+
+// TestNoMoreThanCounted: who is added while a list is being read is in no answer
+// that did not count them.
+func TestNoMoreThanCounted(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	d.grant(t, "name", 72*time.Hour)
+	r, err := d.birch.ReadContacts(ctx, d.list, vault.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for i := range 4 {
+		if _, _, err := d.s.AddContact(ctx, d.list, map[string]string{"name": fmt.Sprint("Late ", i), "email": fmt.Sprintf("l%d@example.org", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := r.Next(ctx)
+	if err != nil || len(rows) != 3 || rows[2].Values[0] != "Rosa Prueba" {
+		t.Errorf("got %v, %v, want the three who were counted", rows, err)
+	}
+}

@@ -260,6 +260,7 @@ type Reading struct {
 	fields []sheet.Field
 	r      *reader
 	next   int // segment
+	left   int // contacts of those that were counted when it began
 	out    []Contact
 	values []string
 	text   []byte
@@ -299,7 +300,7 @@ func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*
 		r.Close()
 		return nil, err
 	}
-	return &Reading{s: s, m: m, fields: fields, r: r}, nil
+	return &Reading{s: s, m: m, fields: fields, r: r, left: int(count)}, nil
 }
 
 // chooseFields returns the wanted fields of those that may be read, in the
@@ -390,10 +391,12 @@ func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 		if err != nil {
 			return err
 		}
-		out = r.contacts(cols, g.rows)
+		// Not those who were added since: they are not in the trail.
+		out = r.contacts(cols, min(g.rows, r.left))
 		return nil
 	})
 	r.next++
+	r.left -= len(out)
 	return out, err
 }
 
