@@ -177,14 +177,13 @@ func TestAgree(t *testing.T) {
 			c := newCouncil(t)
 			ctx := t.Context()
 			list := c.List(c.maple, "Rally")
-			third, err := c.maple.Invite(ctx, "third", vault.Organiser)
+			_, err := c.maple.Invite(ctx, "third", vault.Organiser)
 			id := waits(t, "a third", err)
 			s, err := c.rowan.Agree(ctx, id)
 			if err != nil {
 				t.Fatal(err)
 			}
-			third = *s.Invitation
-			joined(t, c.House, third, newer)
+			joined(t, c.House, *s.Invitation, newer)
 			c.later(t, 73*time.Hour)
 			try := c.twoPeople(list)[act]
 			id = waits(t, act, try(ctx, c.maple))
