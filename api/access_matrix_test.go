@@ -23,7 +23,7 @@ import (
 // written from the contract's table and knows nothing of the code.
 var (
 	persons = []string{
-		"organiser",          // and steward of every list here
+		"organiser", // and steward of every list here
 		"organiser, no list",
 		"steward", "member", "holder", "corrector", "lapsed", "revoked", "pending",
 		"steward elsewhere", "signed out",
