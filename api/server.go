@@ -132,6 +132,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.PUT("/v1/recovery", s.member(s.putRecovery))
 	e.POST("/v1/recovery/drafts", s.member(s.postRecoveryDraft))
 	e.GET("/v1/review", s.member(s.getReview))
+	e.POST("/v1/review/application", s.member(s.postApplication))
 
 	e.GET("/v1/lists", s.member(s.getLists))
 	e.POST("/v1/lists", s.member(s.postList))

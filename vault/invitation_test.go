@@ -401,7 +401,7 @@ func TestReview(t *testing.T) {
 	if r, err = as(t, g.House, vaulttest.Handle, vaulttest.Passphrase).Review(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := codes(r); len(r.Lists) != 0 || got != "passphrase-old birch\npassphrase-old maple\n" {
+	if got := codes(r); len(r.Lists) != 0 || got != "member-stale birch\npassphrase-old birch\npassphrase-old maple\n" {
 		t.Errorf("got %+v, %s", r.Lists, got)
 	}
 }

@@ -6,18 +6,44 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rallyvault/rallyvault/vault/audit"
 )
 
-// passphraseAge is how old a passphrase may become before the review names it.
-const passphraseAge = 180 * 24 * time.Hour
+// The rules of a review.
+const (
+	passphraseAge = 180 * 24 * time.Hour // older passphrases are named
+	unusedGrant   = 14 * 24 * time.Hour  // a grant that nobody has read with for so long is to be ended
+	staleMember   = 180 * 24 * time.Hour // a member who has not signed in for so long is to be disabled
+)
+
+// Codes of the proposals that ApplyReview carries out.
+const (
+	proposeEndGrant = "grant-unused"
+	proposeDisable  = "member-stale"
+)
 
 // A Review is what a group looks at every half year: who can reach what, and
 // what ought to be done about it.
 type Review struct {
+	Grants    []ReviewGrant // those in force, the one that lapses first in front
 	Members   []Member
 	Lists     []ReviewList // the one that ends first in front
 	Recovery  string       // "2/3", or "none"
 	Proposals []Proposal   // the weightiest first
+	Applied   []Proposal   // by ApplyReview, in the order in which it was done
+}
+
+// A ReviewGrant is a grant as the review shows it. Reasons are for stewards.
+type ReviewGrant struct {
+	ID       AccessID
+	List     ListID
+	Member   string // handle
+	Fields   []string
+	Actions  []string
+	Expires  time.Time
+	Rows     int    // contacts read with it
+	LastRead string // day; "" if it was never used
 }
 
 // A ReviewList is a list as the review shows it.
@@ -33,14 +59,14 @@ type ReviewList struct {
 }
 
 // A Proposal is something that a review finds. Subject is a handle or the id of
-// a list, "" if it is about the vault.
+// a list or a grant, "" if it is about the vault.
 type Proposal struct {
-	Code    string // recovery-none, recovery-pending, list-one-steward, list-no-steward, passphrase-old
+	Code    string // recovery-none, recovery-pending, list-one-steward, list-no-steward, grant-unused, member-stale, passphrase-old
 	Subject string
 	Text    string // a sentence part for people
 }
 
-// Review looks at members, lists and recovery. Organisers may.
+// Review looks at grants, members, lists and recovery. Organisers may.
 func (s *Session) Review(ctx context.Context) (*Review, error) {
 	if s.role() != Organiser {
 		return nil, errOrganisersOnly("vault.Review", "review who can reach what")
@@ -50,7 +76,7 @@ func (s *Session) Review(ctx context.Context) (*Review, error) {
 		return nil, err
 	}
 	self, lists := s.v.snapshot()
-	r := &Review{Members: members, Lists: []ReviewList{}, Recovery: self.fact(factRecovery), Proposals: []Proposal{}}
+	r := &Review{Grants: []ReviewGrant{}, Members: members, Lists: []ReviewList{}, Recovery: self.fact(factRecovery), Proposals: []Proposal{}, Applied: []Proposal{}}
 	propose := func(code, subject, format string, args ...any) {
 		r.Proposals = append(r.Proposals, Proposal{code, subject, fmt.Sprintf(format, args...)})
 	}
@@ -86,6 +112,38 @@ func (s *Session) Review(ctx context.Context) (*Review, error) {
 		}
 	}
 	now := s.v.clock.now()
+	last, err := s.v.lastOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	handles := map[string]string{}
+	for _, m := range members {
+		handles[string(m.ID)] = m.Handle
+	}
+	_, _, accesses := s.v.moment()
+	slices.SortFunc(accesses, func(a, b *statement) int { return untilOf(a).Compare(untilOf(b)) })
+	for _, a := range accesses {
+		if !a.granted(now) {
+			continue
+		}
+		r.Grants = append(r.Grants, ReviewGrant{ID: AccessID(a.object), List: ListID(a.fact(factList)), Member: handles[a.fact(factMember)],
+			Fields: words(fieldsOf(a)), Actions: strings.Split(a.fact(factActions), ","), Expires: untilOf(a), Rows: int(a.int(factReadRows)), LastRead: a.fact(factReadDay)})
+		used, err := time.Parse(time.DateOnly, a.fact(factReadDay))
+		if err == nil {
+			used = used.Add(24 * time.Hour) // some time of that day
+		}
+		if granted := last[a.object]; granted.After(used) {
+			used = granted
+		}
+		if now.Sub(used) > unusedGrant {
+			propose(proposeEndGrant, a.object, "%s has not read with this access for 14 days; end it", handles[a.fact(factMember)])
+		}
+	}
+	for _, m := range members {
+		if m.State == StateActive && m.ID != s.member && now.Sub(last[string(m.ID)]) > staleMember {
+			propose(proposeDisable, m.Handle, "%s has not signed in for 180 days; disable them", m.Handle)
+		}
+	}
 	for _, m := range members {
 		since, err := time.Parse(time.DateOnly, m.PassphraseSince)
 		if m.State == StateActive && (err != nil || now.Sub(since) > passphraseAge) {
@@ -93,4 +151,102 @@ func (s *Session) Review(ctx context.Context) (*Review, error) {
 		}
 	}
 	return r, nil
+}
+
+// lastOf returns from the audit trail when each member was last signed in, and when
+// each grant was given, by the id, to the hour.
+func (v *Vault) lastOf(ctx context.Context) (map[string]time.Time, error) {
+	last := map[string]time.Time{}
+	err := v.store.Entries(ctx, 0, v.trail.Size(), func(_ int64, data []byte) error {
+		e, err := audit.ParseEntry(data)
+		if err != nil {
+			return err
+		}
+		switch e.Act {
+		case audit.SessionOpen, audit.VaultSetup:
+			last[e.By] = e.Time
+		case audit.AccessGrant:
+			last[e.Subject] = e.Time
+		}
+		return nil
+	})
+	return last, err
+}
+
+// ApplyReview carries out what the review proposes and needs nobody else: grants
+// that nobody uses end, in one act, and then members who do not come any more are
+// disabled. What takes two organisers, or is for somebody else to do, stays a
+// proposal. Organisers may.
+func (s *Session) ApplyReview(ctx context.Context) (*Review, error) {
+	if s.role() != Organiser {
+		return nil, errOrganisersOnly("vault.ApplyReview", "carry out what a review proposes")
+	}
+	var applied []Proposal
+	done := func(p Proposal) { applied = append(applied, p) }
+	r, err := s.Review(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.endUnused(ctx, r.Proposals, done); err != nil {
+		return nil, err
+	}
+	for _, p := range r.Proposals {
+		if p.Code != proposeDisable {
+			continue
+		}
+		switch err := s.DisableMember(ctx, p.Subject); KindOf(err) {
+		case Waiting, Conflict, NotFound: // it stays a proposal, if it is one still
+		default:
+			if err != nil {
+				return nil, err
+			}
+			done(p)
+		}
+	}
+	if r, err = s.Review(ctx); err != nil {
+		return nil, err
+	}
+	r.Applied = append(r.Applied, applied...)
+	return r, nil
+}
+
+// endUnused ends the grants that proposals are about, in one act. One that has been
+// used, or has ended, since it was looked at is left.
+func (s *Session) endUnused(ctx context.Context, proposals []Proposal, done func(Proposal)) error {
+	var lists []ListID
+	var ended []Proposal
+	now := s.v.clock.now()
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		ended, lists = nil, nil
+		var first audit.Entry
+		for _, p := range proposals {
+			a := s.v.statement(p.Subject)
+			if p.Code != proposeEndGrant || a == nil || !a.granted(now) || a.fact(factReadDay) == day(now) {
+				continue
+			}
+			u.draft(a).endAccess(StatusRevoked, now)
+			e := audit.Entry{Act: audit.AccessRevoke, By: string(s.member), List: a.fact(factList), Subject: a.object, Count: rowsRead(a)}
+			if len(ended) == 0 {
+				first = e
+			} else {
+				u.more = append(u.more, e)
+			}
+			ended, lists = append(ended, p), append(lists, ListID(a.fact(factList)))
+		}
+		if len(ended) == 0 {
+			return first, errNothing
+		}
+		return first, nil
+	}, nil)
+	if err == errNothing {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i, p := range ended {
+		done(p)
+		s.rekeyAfter(ctx, lists[i])
+	}
+	return nil
 }

@@ -127,7 +127,8 @@ type turnover struct {
 
 	concerns func(*statement) bool // lists and accesses that it must not miss; nil: none
 	seen     map[*statement]bool
-	accesses []*statement // of the moment of snapshot
+	accesses []*statement  // of the moment of snapshot
+	more     []audit.Entry // that follow the first, of what build found
 }
 
 // snapshot is that of the vault, for a turnover that must not miss a list which
@@ -271,7 +272,7 @@ func (v *Vault) turnOver(ctx context.Context, build func(*turnover) (audit.Entry
 			err = u.seal()
 		}
 		if err == nil {
-			err = v.doKnown(ctx, func(t *actTx) error { return u.store(t, check, entry, also) })
+			err = v.doKnown(ctx, func(t *actTx) error { return u.store(t, check, entry, append(u.more, also...)) })
 		}
 		switch {
 		case err == nil:
