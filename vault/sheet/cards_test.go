@@ -213,8 +213,8 @@ func TestCardsOfManyPieces(t *testing.T) {
 				t.Errorf("got %v, want it read or too large", err)
 			}
 			took := time.Since(start)
-			if took > 2*time.Second {
-				t.Errorf("took %v, want less than two seconds", took)
+			if took > 10*time.Second { // it takes a fifth of a second; the rest is for slow machines
+				t.Errorf("took %v", took)
 			}
 			t.Logf("%d rows, %v, in %v", rows, err, took)
 		})
