@@ -1143,7 +1143,7 @@ func TestPrivateGrantEndsWithSteward(t *testing.T) {
 // revoked, nor the passphrase from being changed, nor the list from being re-keyed.
 func TestSearchingKeepsNothingFromHappening(t *testing.T) {
 	t.Parallel()
-	for _, what := range []string{"revoke", "reset", "passphrase", "re-key"} {
+	for _, what := range []string{"revoke", "reset", "passphrase", "re-key", "drop"} {
 		t.Run(what, func(t *testing.T) {
 			ctx := context.WithoutCancel(t.Context())
 			d := newDesk(t)
@@ -1186,6 +1186,8 @@ func TestSearchingKeepsNothingFromHappening(t *testing.T) {
 				_, err = other.ChangePassphrase(ctx, secret(birchs), secret(newer))
 			case "re-key":
 				_, err = d.s.RevokeAccess(ctx, a.ID)
+			case "drop":
+				_, err = d.s.EditList(ctx, d.list, vault.ListEdit{DropField: "phone"})
 			}
 			made := searches.Load()
 			close(stop)

@@ -54,7 +54,12 @@ func (s *Session) editList(ctx context.Context, id ListID, e ListEdit) error {
 	switch {
 	case e.DropField != "":
 		entry.Act, entry.Fields = audit.ListFieldDrop, []string{e.DropField}
-		known = s.v.accesses(m.object)
+		var ids []string
+		for _, a := range s.v.accesses(m.object) {
+			ids = append(ids, a.object)
+		}
+		defer s.v.frozen.freeze(ids)()
+		known = s.v.accesses(m.object) // as they stay now
 		if d, err = s.dropField(ctx, m, e.DropField); err == nil {
 			grants, err = s.dropFromGrants(ctx, m, d, known, e.DropField)
 		}

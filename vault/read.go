@@ -282,6 +282,13 @@ func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*
 		if fields, err = chooseFields(may.fields, o.Fields); err != nil {
 			return err
 		}
+		for _, f := range fields { // before anything is read; the act looks again
+			if a := may.by(string(f)); a != nil {
+				if err := roomFor(a, m.rows(), s.v.clock.now()); err != nil {
+					return err
+				}
+			}
+		}
 		names := append([]string{columnMeta}, words(fields)...)
 		if err := s.verify(ctx, m, 0, names); err != nil {
 			return err

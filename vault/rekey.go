@@ -71,14 +71,11 @@ func (s *Session) rekeyOnce(ctx context.Context, id ListID) error {
 		return nil
 	}
 	k := &rekeying{s: s, m: m, d: m.draft(), keys: map[string]*agebox.Identity{}}
-	if err := k.newKeys(ctx); err != nil {
-		return err
+	if err = k.newKeys(ctx); err == nil {
+		if err = k.sealColumns(ctx); err == nil {
+			err = k.commit(ctx)
+		}
 	}
-	if err := k.sealColumns(ctx); err != nil {
-		s.discardAside(m, k.staged)
-		return err
-	}
-	err = k.commit(ctx)
 	if err != nil && !mayHaveHappened(err) {
 		s.discardAside(m, k.staged)
 		return err

@@ -289,7 +289,7 @@ func (v *Vault) turnOver(ctx context.Context, build func(*turnover) (audit.Entry
 		if !errors.As(err, &e) || e.Code != errChanged.Code && e.Code != "list-gone" && e.Code != "lock-gone" {
 			return err
 		}
-		defer v.frozen.freeze(u.drafts)()
+		defer v.frozen.freeze(u.grants())()
 	}
 	return err
 }
@@ -302,14 +302,18 @@ type freezer struct {
 	grants map[string]int // how many turnovers want it so, by the id of the access
 }
 
-// freeze keeps the grants among drafts from being used until thaw is called.
-func (f *freezer) freeze(drafts []*draft) (thaw func()) {
-	var ids []string
-	for _, d := range drafts {
+// grants returns the ids of the accesses that the turnover changes.
+func (u *turnover) grants() (ids []string) {
+	for _, d := range u.drafts {
 		if d.kind == kindAccess && d.base != nil {
 			ids = append(ids, d.object)
 		}
 	}
+	return ids
+}
+
+// freeze keeps grants from being used until thaw is called.
+func (f *freezer) freeze(ids []string) (thaw func()) {
 	add := func(n int) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
