@@ -648,7 +648,9 @@ func TestDisableRaces(t *testing.T) {
 						if err != nil && !errors.As(err, &e) {
 							t.Errorf("%s: %v", name, err)
 						}
-						if e != nil && e.Kind != vault.Conflict && e.Kind != vault.Unauthenticated && e.Kind != vault.Limited {
+						// Who was just disabled may be told that first, or first that the list is not theirs.
+						outside := name == "the disabled signs in" && vault.KindOf(err) == vault.Forbidden
+						if e != nil && e.Kind != vault.Conflict && e.Kind != vault.Unauthenticated && e.Kind != vault.Limited && !outside {
 							t.Errorf("%s: %v", name, err)
 						}
 					}
