@@ -28,6 +28,15 @@ type Store interface {
 	// store, whether a manifest names them or not.
 	StoredSegments(ctx context.Context, yield func(list string, segment int64) error) error
 
+	// Inbox returns up to limit of the sign-ups that wait for a list, in the order
+	// they came, from behind the one of id after on.
+	Inbox(ctx context.Context, list string, after int64, limit int) ([]Signup, error)
+
+	// InboxLen counts the sign-ups that wait for a list; InboxLists returns the lists
+	// for which some do, sorted.
+	InboxLen(ctx context.Context, list string) (int, error)
+	InboxLists(ctx context.Context) ([]string, error)
+
 	// BlobSums and ColumnSums yield the hash that stands beside each blob and
 	// column, in no order and without reading what it is of.
 	BlobSums(ctx context.Context, yield func(object, name string, sum Hash) error) error
@@ -48,6 +57,12 @@ type Store interface {
 	// in small steps and reports whether it finished: an open reader can keep
 	// it from that.
 	Reclaim(ctx context.Context) (done bool, err error)
+}
+
+// A Signup is one sealed sign-up of an inbox.
+type Signup struct {
+	ID   int64 // rising
+	Data []byte
 }
 
 // ErrMayReturn says of a commit that failed that it stands whole in the log.
@@ -81,6 +96,17 @@ type Tx interface {
 	// DeleteSegment overwrites the columns of a segment with zeros and
 	// deletes them.
 	DeleteSegment(list string, segment int64) error
+
+	// PutInbox stores one sign-up behind those that wait for a list. It does not
+	// replace any.
+	PutInbox(list string, data []byte) error
+
+	// InboxLen counts them, those that this transaction stored too.
+	InboxLen(list string) (int, error)
+
+	// DeleteInbox overwrites sign-ups of a list with zeros and deletes them. One that
+	// is not there is passed over.
+	DeleteInbox(list string, ids ...int64) error
 
 	// AppendLog stores what one group of acts adds to the audit trail.
 	AppendLog(audit.Batch) error

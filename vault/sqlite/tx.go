@@ -39,6 +39,14 @@ func (s *Store) Update(ctx context.Context, fn func(vault.Tx) error) error {
 }
 
 func (x *tx) exec(query string, args ...any) error {
+	return x.query(query, func(p *sql.Stmt) error {
+		_, err := p.ExecContext(x.ctx, args...)
+		return err
+	})
+}
+
+// query runs something on a prepared statement.
+func (x *tx) query(query string, run func(*sql.Stmt) error) error {
 	if x.lost != nil {
 		return x.lost
 	}
@@ -50,7 +58,7 @@ func (x *tx) exec(query string, args ...any) error {
 		}
 	}
 	if err == nil {
-		_, err = p.ExecContext(x.ctx, args...)
+		err = run(p)
 	}
 	if err == nil {
 		return nil

@@ -207,6 +207,20 @@ func (t *faultyTx) DeleteSegment(list string, segment int64) error {
 	return t.Tx.DeleteSegment(list, segment)
 }
 
+func (t *faultyTx) PutInbox(list string, data []byte) error {
+	if err := t.f.at("PutInbox"); err != nil {
+		return err
+	}
+	return t.Tx.PutInbox(list, data)
+}
+
+func (t *faultyTx) DeleteInbox(list string, ids ...int64) error {
+	if err := t.f.at("DeleteInbox"); err != nil {
+		return err
+	}
+	return t.Tx.DeleteInbox(list, ids...)
+}
+
 func (t *faultyTx) AppendLog(b audit.Batch) error {
 	t.f.record(b)
 	if err := t.f.at("AppendLog"); err != nil {

@@ -45,6 +45,7 @@ func TestStore(t *testing.T, open func(t *testing.T, dir string) ClosingStore) {
 		"statements":         testStatements,
 		"blobs":              testBlobs,
 		"columns":            testColumns,
+		"inbox":              testInbox,
 		"bytes are its own":  testBytesAreItsOwn,
 		"savepoints":         testSavepoints,
 		"failed update":      testFailedUpdate,
@@ -137,6 +138,19 @@ func (s *storeTest) state() map[string]string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	lists, err := s.InboxLists(ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, list := range lists {
+		all, err := s.Inbox(ctx, list, 0, 1<<30)
+		if n, err2 := s.InboxLen(ctx, list); err != nil || err2 != nil || n != len(all) || n == 0 {
+			s.t.Fatalf("inbox of %s: %d of %d, %v %v", list, n, len(all), err, err2)
+		}
+		for i, w := range all {
+			out[fmt.Sprintf("inbox %s %d", list, i)] = string(w.Data)
+		}
+	}
 	err = s.Entries(ctx, 0, 1<<62, func(n int64, data []byte) error {
 		out[fmt.Sprint("entry ", n)] = string(data)
 		return nil
@@ -170,7 +184,8 @@ func (s *storeTest) fill(tx vault.Tx, object string) error {
 		putBlob(tx, object, "wrap/1/L/x", "sealed key of "+object),
 		putColumn(tx, object, 1, "meta", "sealed meta of "+object),
 		putColumn(tx, object, 1, "email", "sealed emails of "+object),
-		putColumn(tx, object, 2, "meta", "more sealed meta of "+object))
+		putColumn(tx, object, 2, "meta", "more sealed meta of "+object),
+		tx.PutInbox(object, []byte("somebody signed up for "+object)))
 }
 
 // filled is what fill leaves.
@@ -185,6 +200,7 @@ func filled(objects ...string) map[string]string {
 		out["column "+o+" 2 meta"] = "more sealed meta of " + o
 		out["segment "+o+" 1"] = "stored"
 		out["segment "+o+" 2"] = "stored"
+		out["inbox "+o+" 0"] = "somebody signed up for " + o
 	}
 	return out
 }
@@ -256,6 +272,61 @@ func testColumns(t *testing.T, s *storeTest) {
 	s.update(func(tx vault.Tx) error { return tx.DeleteColumn("a", 1, "email") })
 	delete(want, "column a 1 email")
 	delete(want, "segment a 1")
+	s.want(want)
+}
+
+// testInbox: sign-ups come out in the order they came, however many wait.
+func testInbox(t *testing.T, s *storeTest) {
+	ctx := t.Context()
+	if got, err := s.Inbox(ctx, "a", 0, 10); err != nil || len(got) != 0 {
+		t.Fatalf("got %v %v, want none", got, err)
+	}
+	s.update(func(tx vault.Tx) error {
+		for i := range 5 {
+			if err := errors.Join(tx.PutInbox("a", fmt.Appendf(nil, "a%d", i)), tx.PutInbox("b", []byte("same"))); err != nil {
+				return err
+			}
+		}
+		if n, err := tx.InboxLen("a"); err != nil || n != 5 {
+			return fmt.Errorf("within the transaction: got %d %v, want 5", n, err)
+		}
+		return nil
+	})
+	want := map[string]string{"inbox a 0": "a0", "inbox a 1": "a1", "inbox a 2": "a2", "inbox a 3": "a3", "inbox a 4": "a4"}
+	for i := range 5 {
+		want[fmt.Sprint("inbox b ", i)] = "same"
+	}
+	s.want(want)
+
+	var pages, ids = []string{}, []int64{}
+	for after := int64(0); ; {
+		page, err := s.Inbox(ctx, "a", after, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, w := range page {
+			pages, ids, after = append(pages, string(w.Data)), append(ids, w.ID), w.ID
+		}
+	}
+	if d := cmp.Diff([]string{"a0", "a1", "a2", "a3", "a4"}, pages); d != "" || !slices.IsSorted(ids) {
+		t.Errorf("by pages of two: %s", d)
+	}
+	s.update(func(tx vault.Tx) error {
+		return errors.Join(tx.DeleteInbox("a", ids[0], ids[2], ids[2], 1<<40), tx.DeleteInbox("b", ids[1]), tx.DeleteInbox("a"))
+	})
+	delete(want, "inbox a 3")
+	delete(want, "inbox a 4")
+	want["inbox a 0"], want["inbox a 1"], want["inbox a 2"] = "a1", "a3", "a4"
+	s.want(want)
+	s.update(func(tx vault.Tx) error {
+		return errors.Join(tx.DeleteInbox("a", ids...), tx.PutInbox("a", []byte("anew")))
+	})
+	delete(want, "inbox a 1")
+	delete(want, "inbox a 2")
+	want["inbox a 0"] = "anew"
 	s.want(want)
 }
 
@@ -403,6 +474,7 @@ func testReclaim(t *testing.T, s *storeTest) {
 	}
 	want := filled("a")
 	want["statement b"] = "gone\n"
+	want["inbox b 0"] = "somebody signed up for b"
 	s.want(want)
 }
 
