@@ -25,7 +25,7 @@ var (
 	persons = []string{
 		"organiser", // and steward of every list here
 		"organiser, no list",
-		"steward", "member", "holder", "corrector", "lapsed", "revoked", "pending",
+		"steward", "member", "holder", "corrector", "adder", "eraser", "lapsed", "revoked", "pending",
 		"steward elsewhere", "signed out",
 	}
 	targets = []string{"public", "private", "absent", "destroyed"}
@@ -42,8 +42,12 @@ var (
 // ofFields are the doings that name fields.
 var ofFields = []string{"read", "find", "add", "correct", "request", "approve"}
 
-// What the holder was granted, and the request that waits asks for.
-var asked = []string{"name", "phone"}
+// What the holder was granted, and the request that waits asks for; and what the
+// adder may fill in.
+var (
+	asked  = []string{"name", "phone"}
+	filled = []string{"name", "email"}
+)
 
 // A cell of the matrix.
 type cell struct{ who, list, field, act string }
@@ -162,6 +166,12 @@ func (c cell) rule() verdict {
 		return done
 	case "add", "correct", "erase", "erase by address":
 		switch {
+		case c.who == "adder" && c.act == "add" && !onList:
+			return notField
+		case c.who == "adder" && c.act == "add" && !slices.Contains(filled, c.field):
+			return outside
+		case c.who == "adder" && c.act == "add", c.who == "eraser" && strings.HasPrefix(c.act, "erase"):
+			return done // it waits for a steward
 		case c.who == "corrector" && c.act == "correct" && !onList:
 			return notField
 		case c.who == "corrector" && c.act == "correct" && slices.Contains(asked, c.field):
@@ -194,12 +204,12 @@ type matrix struct {
 	contacts         map[string]vault.ContactID
 	batches          map[string]vault.BatchID
 	pending, granted map[string]vault.AccessID // by list
-	others           []vault.AccessID          // of the public list: the lapsed one, the revoked one, the corrector's
+	others           []vault.AccessID          // of the public list: the lapsed one, the revoked one, the corrector's and so on
 	days, count      int
 }
 
 func (m *matrix) handle(who string) string {
-	return map[string]string{"organiser": handle, "organiser, no list": "osprey", "steward": "stork", "member": "martin", "holder": "hoopoe", "corrector": "curlew", "lapsed": "lark",
+	return map[string]string{"organiser": handle, "organiser, no list": "osprey", "steward": "stork", "member": "martin", "holder": "hoopoe", "corrector": "curlew", "adder": "avocet", "eraser": "eider", "lapsed": "lark",
 		"revoked": "raven", "pending": "plover", "steward elsewhere": "egret"}[who]
 }
 
@@ -239,10 +249,17 @@ func newMatrix(t *testing.T) *matrix {
 		m.pending[list], m.granted[list] = m.request(t, list, "approve"), m.request(t, list, "revoke granted")
 	}
 	m.newList(t, "elsewhere", "steward elsewhere")
-	for _, who := range []string{"lapsed", "revoked", "corrector"} {
-		r := client.AccessRequest{Fields: asked, For: 3600, Reason: "Purposeful"}
-		if who == "corrector" {
-			r.For, r.Actions = 72*3600, []string{"read", "correct"}
+	for _, who := range []string{"lapsed", "revoked", "corrector", "adder", "eraser"} {
+		r := client.AccessRequest{Fields: asked, For: 72 * 3600, Reason: "Purposeful"}
+		switch who {
+		case "lapsed", "revoked":
+			r.For = 3600
+		case "corrector":
+			r.Actions = []string{"read", "correct"}
+		case "adder":
+			r.Fields, r.Actions = filled, []string{"add"}
+		case "eraser":
+			r.Actions = []string{"erase"}
 		}
 		a, err := m.clients[who].RequestAccess(ctx, m.lists["public"], r)
 		if err == nil {
@@ -485,6 +502,14 @@ func (m *matrix) looked(t *testing.T, c cell, a answer) {
 		if (n > 0) != slices.Contains(scope, by) && c.field != "q1" {
 			t.Errorf("%v: %d found", c, n)
 		}
+	case "add":
+		if inbox := strings.Contains(a.body, `"inbox":true`); inbox != (c.who == "adder") {
+			t.Errorf("%v: got %s", c, a.body)
+		}
+	case "erase", "erase by address":
+		if waits := strings.Contains(a.body, `"asked":1`); waits != (c.who == "eraser") || waits == strings.Contains(a.body, `"erased":1`) {
+			t.Errorf("%v: got %s", c, a.body)
+		}
 	case "show":
 		if figures := strings.Contains(a.body, `"contacts":`); figures != (len(scope) > 0) {
 			t.Errorf("%v: figures are shown: %t", c, figures)
@@ -506,7 +531,7 @@ func (m *matrix) looked(t *testing.T, c cell, a answer) {
 		}[c.list]
 		if c.steward() {
 			want = all
-		} else if i := slices.Index([]string{"pending", "holder", "lapsed", "revoked", "corrector"}, c.who); i >= 0 && c.list == "public" {
+		} else if i := slices.Index([]string{"pending", "holder", "lapsed", "revoked", "corrector", "adder", "eraser"}, c.who); i >= 0 && c.list == "public" {
 			want = all[i : i+1]
 		}
 		if diff := gocmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(shown))); diff != "" {

@@ -66,11 +66,11 @@ func (s *Server) postContact(c echo.Context, m *vault.Session) error {
 	if err := body(c, &in); err != nil {
 		return err
 	}
-	id, merged, err := m.AddContact(c.Request().Context(), list, in.Values)
+	a, err := m.AddContact(c.Request().Context(), list, in.Values)
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusCreated, client.Added{ID: id, Merged: merged})
+	return answer(c, http.StatusCreated, client.Added{ID: a.ID, Merged: a.Merged, Inbox: a.Inbox})
 }
 
 // patchContact handles PATCH /v1/lists/:list/contacts/:contact.

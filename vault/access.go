@@ -29,6 +29,8 @@ const (
 	factReadRows  = "read-rows"  // contacts read with it, all in all
 	factReadDay   = "read-day"   // day of the last reading
 	factReadToday = "read-today" // contacts read with it on that day
+	factAddDay    = "add-day"    // day of the last sign-up by it
+	factAddToday  = "add-today"  // sign-ups by it on that day
 )
 
 // Names of an access's blobs, beside the wraps of a grant: F_meta and the granted
@@ -48,15 +50,17 @@ const (
 )
 
 // Actions are what can be asked for on a list, in their order.
-var Actions = []string{ActionRead, ActionCorrect}
+var Actions = []string{ActionRead, ActionAdd, ActionCorrect, ActionErase}
 
 const (
 	ActionRead    = "read"    // reading, and looking people up
+	ActionAdd     = "add"     // adding people, in the granted fields; it takes no key
+	ActionErase   = "erase"   // leaving erasures for a steward; likewise
 	ActionCorrect = "correct" // changing the granted fields of people who are on the list, and whether they may be shared; a no stays one
 )
 
 // laterActions are those that a later version has.
-var laterActions = []string{"add", "erase", "export"}
+var laterActions = []string{"export"}
 
 // Policy for access.
 const (
@@ -125,6 +129,10 @@ func statusOf(a *statement, now time.Time) string {
 func (s *statement) may(action string) bool {
 	return slices.Contains(strings.Split(s.fact(factActions), ","), action)
 }
+
+// opens reports whether an access, once granted, gives keys: who only adds people,
+// or asks for erasures, needs none.
+func (s *statement) opens() bool { return s.may(ActionRead) || s.may(ActionCorrect) }
 
 // accesses returns what there is of one list, in no order.
 func (v *Vault) accesses(list string) []*statement {
@@ -239,7 +247,7 @@ func checkActions(op string, asked []string) ([]string, error) {
 		switch {
 		case slices.Contains(Actions, a):
 		case slices.Contains(laterActions, a):
-			return nil, &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "the actions " + strings.Join(laterActions, ", ") + " are not in this version",
+			return nil, &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "the action " + a + " is not in this version",
 				Hint: "a steward can do that for you"}
 		default:
 			return nil, &Error{Kind: Invalid, Op: op, Code: "action-unknown", Fields: []FieldError{{"actions", "not an action"}},

@@ -68,18 +68,32 @@ func errUnreachable() error {
 		Msg: "no way to reach the person would remain", Hint: "give an email address or a phone number"}
 }
 
+// Added says what became of somebody who was added.
+type Added struct {
+	ID     ContactID
+	Merged bool // with somebody who was on the list already, whose id it is
+	Inbox  bool // it waits there, to be merged when a steward opens the list
+}
+
 // AddContact adds one person by hand. Somebody who is on the list already, by
-// the rules of merging, is not added again: empty fields are filled, the id is
-// theirs, and merged is true.
-func (s *Session) AddContact(ctx context.Context, id ListID, given map[string]string) (added ContactID, merged bool, err error) {
-	m, unlock, err := s.change(ctx, id, patient)
+// the rules of merging, is not added again: empty fields are filled, and the id is
+// theirs. Whoever may only add leaves the person in the list's inbox.
+func (s *Session) AddContact(ctx context.Context, id ListID, given map[string]string) (*Added, error) {
+	may, err := s.reach(id, ActionAdd)
 	if err != nil {
-		return "", false, err
+		return nil, err
+	}
+	if may.grants != nil {
+		return s.addByGrant(ctx, id, given)
+	}
+	m, unlock, err := s.changeMerged(ctx, id, patient)
+	if err != nil {
+		return nil, err
 	}
 	defer unlock()
 	values, err := cleanValues(m, given)
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	fields := fieldsOf(m)
 	value := func(f sheet.Field) string {
@@ -89,16 +103,16 @@ func (s *Session) AddContact(ctx context.Context, id ListID, given map[string]st
 		return ""
 	}
 	if !reachable(fields, value) {
-		return "", false, errUnreachable()
+		return nil, errUnreachable()
 	}
 	e, err := s.newEdit(ctx, m)
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	defer e.Close()
 	hit, err := s.findSame(ctx, m, value)
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	if hit != nil {
 		return s.fill(ctx, e, hit, fields, values)
@@ -109,17 +123,17 @@ func (s *Session) AddContact(ctx context.Context, id ListID, given map[string]st
 	t := newTable(columnNames(m))
 	if g.rows > 0 {
 		if t, err = e.table(ctx, &g); err != nil {
-			return "", false, err
+			return nil, err
 		}
 	}
 	t.add(c, fields, values)
 	if err := e.replace(g, t); err != nil {
-		return "", false, err
+		return nil, err
 	}
 	if err := e.commit(ctx, audit.Entry{Act: audit.ContactAdd, Subject: string(contactID(c.id))}); err != nil {
-		return "", false, err
+		return nil, err
 	}
-	return contactID(c.id), false, nil
+	return &Added{ID: contactID(c.id)}, nil
 }
 
 // newSegmentOrLast returns the last segment if it has room, else a new one.
@@ -131,13 +145,13 @@ func (s *statement) newSegmentOrLast() segment {
 }
 
 // fill merges values into a contact that is on the list already.
-func (s *Session) fill(ctx context.Context, e *edit, hit *place, fields []sheet.Field, values []string) (ContactID, bool, error) {
+func (s *Session) fill(ctx context.Context, e *edit, hit *place, fields []sheet.Field, values []string) (*Added, error) {
 	t, err := e.table(ctx, hit.segment)
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	c := t.meta(hit.row)
-	id := contactID(c.id)
+	same := &Added{ID: contactID(c.id), Merged: true}
 	var filled []string
 	given := uint16(0)
 	for i, f := range fields {
@@ -151,25 +165,28 @@ func (s *Session) fill(ctx context.Context, e *edit, hit *place, fields []sheet.
 	}
 	noted, err := e.touch(ctx, &c, given)
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	if filled == nil && !noted {
 		if err := s.recordFound(ctx, e.d.base, 1); err != nil {
-			return "", false, err
+			return nil, err
 		}
-		return id, true, nil
+		return same, nil
 	}
 	if filled != nil {
 		if err := e.replace(*hit.segment, t); err != nil {
-			return "", false, err
+			return nil, err
 		}
 	}
-	entry := audit.Entry{Act: audit.ContactAdd, Subject: string(id), Fields: filled}
+	entry := audit.Entry{Act: audit.ContactAdd, Subject: string(same.ID), Fields: filled}
 	if filled == nil {
 		found := int64(1)
 		entry = audit.Entry{Act: audit.ContactFind, Count: &found} // as recordFound
 	}
-	return id, true, e.commit(ctx, entry)
+	if err := e.commit(ctx, entry); err != nil {
+		return nil, err
+	}
+	return same, nil
 }
 
 // CorrectContact changes values of one contact; "" takes a value away.
@@ -214,7 +231,13 @@ func (s *Session) changeBy(ctx context.Context, id ListID, action string) (may *
 	if unlock, err = l.lock(ctx, patient); err != nil {
 		return nil, nil, err
 	}
-	if may, err = s.reach(id, action); err != nil { // it may have ended while we waited
+	may, err = s.reach(id, action) // it may have ended while we waited
+	if err == nil && may.grants == nil {
+		if _, err = s.mergeAll(ctx, id); err == nil {
+			may, err = s.reach(id, action)
+		}
+	}
+	if err != nil {
 		unlock()
 		return nil, nil, err
 	}

@@ -83,7 +83,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	for name, act := range others {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			st := stageOnDisk(t).prepare(name)
+			st := stageOnDisk(t).prepare(t, name)
 			before := state(t, st.s, st.list)
 			refusals := 0
 			for n := 0; ; n += 1 + n/4 {

@@ -204,7 +204,7 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 		if err := d.store(t); err != nil {
 			return err
 		}
-		for _, a := range t.accesses(d.object) {
+		for _, a := range append(t.accesses(d.object), t.erasures(d.object)...) {
 			if err := t.remove(a); err != nil {
 				return err
 			}
@@ -288,6 +288,9 @@ func (v *Vault) sweepOnce(ctx context.Context) (bool, error) {
 	// the start removes what one left.
 	_, err := v.deleteOrphans(ctx, func(m *statement, _ int64) bool { return m == nil || m.kind != kindList })
 	if err != nil {
+		return false, err
+	}
+	if err := v.emptyInboxes(ctx); err != nil {
 		return false, err
 	}
 	return v.store.Reclaim(ctx)

@@ -127,7 +127,7 @@ func TestDisable(t *testing.T) {
 		"lists":       func() error { _, err := s.Lists(ctx); return err },
 		"certificate": func() error { _, err := s.SigningCertificate(ctx); return err },
 		"add": func() error {
-			_, _, err := s.AddContact(ctx, g.both, map[string]string{"name": "Eva Otra", "email": "eva@example.org"})
+			_, err := s.AddContact(ctx, g.both, map[string]string{"name": "Eva Otra", "email": "eva@example.org"})
 			return err
 		},
 		"passphrase": func() error { _, err := s.ChangePassphrase(ctx, secret(birchs), secret(newer)); return err },
@@ -595,7 +595,7 @@ var beside = map[string]func(ctx context.Context, n *nursery, round int) error{
 			return err
 		}
 		defer s.Close()
-		_, _, err = s.AddContact(ctx, n.both, map[string]string{"name": fmt.Sprint("Eva Otra ", round), "email": fmt.Sprint("eva", round, "@example.org")})
+		_, err = s.AddContact(ctx, n.both, map[string]string{"name": fmt.Sprint("Eva Otra ", round), "email": fmt.Sprint("eva", round, "@example.org")})
 		return err
 	},
 	"another is disabled": func(ctx context.Context, n *nursery, round int) error {

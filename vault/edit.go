@@ -164,6 +164,8 @@ type edit struct {
 	put    []sealedColumn
 	gone   []int64
 	by     *reach // not nil: the grants by which it is made, which must be in force
+
+	carriesOut *statement // an erasure, which it removes; nil: none
 }
 
 func (s *Session) newEdit(ctx context.Context, m *statement) (*edit, error) {
@@ -267,6 +269,11 @@ func (e *edit) commit(ctx context.Context, entry audit.Entry) error {
 		}
 		if err := e.d.store(t); err != nil {
 			return err
+		}
+		if e.carriesOut != nil {
+			if err := t.remove(e.carriesOut); err != nil {
+				return err
+			}
 		}
 		return t.record(entry)
 	})

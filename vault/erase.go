@@ -20,9 +20,19 @@ type Erasure struct {
 	PartnersToNotify []string `json:"partners_to_notify"` // who received the person's data
 }
 
-// EraseContact erases one contact of one list. Nobody of that id is nobody
-// erased.
+// EraseContact erases one contact of one list, or asks its stewards to. Nobody of
+// that id is nobody erased.
 func (s *Session) EraseContact(ctx context.Context, id ListID, contact ContactID) (*Erasure, error) {
+	may, err := s.reach(id, ActionErase)
+	if err != nil {
+		return nil, err
+	}
+	if may.grants != nil {
+		if _, err := parseContactID(contact); err != nil {
+			return &Erasure{Lists: []ListID{}, PartnersToNotify: []string{}}, nil
+		}
+		return s.eraseByGrant(ctx, may, erasureText{Contact: contact})
+	}
 	n, err := s.eraseIn(ctx, id, "", func(m *statement) ([]place, error) {
 		at, err := s.locate(ctx, m, contact)
 		if KindOf(err) == NotFound {
@@ -44,9 +54,25 @@ func (s *Session) EraseContact(ctx context.Context, id ListID, contact ContactID
 	return e, nil
 }
 
+// eraseByGrant leaves an erasure, for a member who may erase and is no steward.
+func (s *Session) eraseByGrant(ctx context.Context, may *reach, who erasureText) (*Erasure, error) {
+	n, err := s.askErasure(ctx, func(*statement) (erasureText, bool) { return who, true }, func(t *actTx) error {
+		for _, a := range may.grants {
+			if now := t.current(a.object); now != nil && now.granted(t.now) {
+				return nil
+			}
+		}
+		return errNotGranted()
+	}, ListID(may.m.object))
+	if err != nil {
+		return nil, err
+	}
+	return &Erasure{Asked: n, Lists: []ListID{}, PartnersToNotify: []string{}}, nil
+}
+
 // EraseByAddress erases everybody with an email address or phone number, in
 // any spelling: from one list, or with list "" from every list whose key the
-// member holds. One of those that cannot be opened does not keep the others
+// member holds, and then asks the stewards of all others to. One of those that cannot be opened does not keep the others
 // from it; the error then comes with what was erased.
 func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone string) (*Erasure, error) {
 	const op = "vault.Erase"
@@ -59,18 +85,36 @@ func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone 
 		field, text = sheet.Phone, phone
 	}
 	lists := []ListID{list}
-	if list == "" {
+	if list != "" {
+		may, err := s.reach(list, ActionErase)
+		if err != nil {
+			return nil, err
+		}
+		if may.grants != nil {
+			if !containsField(fieldsOf(may.m), string(field)) {
+				return out, nil
+			}
+			if err := checkAddress(op, field, text, regionOf(may.m)); err != nil {
+				return nil, err
+			}
+			who, _ := addressOn(may.m, field, text)
+			return s.eraseByGrant(ctx, may, who)
+		}
+	} else {
 		lists = nil
 		for _, m := range s.held() {
 			lists = append(lists, ListID(m.object))
 		}
 	}
-	if field == sheet.Email || len(lists) == 0 {
-		if err := checkAddress(op, field, text, "US"); err != nil {
+	var failed, unread error
+	if err := checkAddress(op, field, text, "US"); err != nil {
+		if field == sheet.Email {
 			return nil, err
 		}
+		if len(lists) == 0 {
+			unread = err
+		}
 	}
-	var failed, unread error
 	understood := false // the number, in the region of some list
 	for _, id := range lists {
 		n, err := s.eraseIn(ctx, id, field, func(m *statement) ([]place, error) {
@@ -102,6 +146,14 @@ func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone 
 	if out.Erased > 0 {
 		s.v.Sweep(ctx)
 	}
+	if list == "" {
+		var err error
+		asked := func(m *statement) (erasureText, bool) { return addressOn(m, field, text) }
+		if out.Asked, err = s.askErasure(ctx, asked, nil, s.notHeld()...); err != nil && failed == nil {
+			failed = err
+		}
+		understood = understood || out.Asked > 0
+	}
 	switch {
 	case failed != nil:
 	case list == "" && s.v.damagedList() != nil:
@@ -119,6 +171,30 @@ func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone 
 		return nil, &partly
 	}
 	return out, failed
+}
+
+// addressOn is an address as it stands in a list, if it can be on it.
+func addressOn(m *statement, field sheet.Field, text string) (who erasureText, ok bool) {
+	if !containsField(fieldsOf(m), string(field)) || checkAddress("", field, text, regionOf(m)) != nil {
+		return who, false
+	}
+	value, _ := sheet.Clean(field, text, regionOf(m))
+	if field == sheet.Email {
+		return erasureText{Email: value}, true
+	}
+	return erasureText{Phone: value}, true
+}
+
+// notHeld returns the lists that live and whose L the member does not hold, those
+// that the member does not see too.
+func (s *Session) notHeld() (ids []ListID) {
+	_, lists := s.v.snapshot()
+	for _, m := range lists {
+		if !isSteward(m, s.member) {
+			ids = append(ids, ListID(m.object))
+		}
+	}
+	return ids
 }
 
 func checkAddress(op string, f sheet.Field, text, region string) error {
@@ -142,7 +218,7 @@ func (s *Session) eraseIn(ctx context.Context, id ListID, by sheet.Field, choose
 }
 
 func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (int, error) {
-	m, unlock, err := s.change(ctx, id, urgent)
+	m, unlock, err := s.changeMerged(ctx, id, urgent)
 	if err != nil {
 		return 0, err
 	}
@@ -151,8 +227,28 @@ func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choo
 	if err != nil {
 		return 0, err
 	}
-	if len(places) == 0 {
+	return s.erasePlaces(ctx, m, by, places, nil)
+}
+
+// erasePlaces erases contacts of one list, which stand in its order. asked is the
+// erasure that this carries out, nil for none.
+func (s *Session) erasePlaces(ctx context.Context, m *statement, by sheet.Field, places []place, asked *statement) (int, error) {
+	entry := audit.Entry{Act: audit.ContactErase, By: string(s.member), List: m.object}
+	if asked != nil {
+		entry.Subject = asked.object
+	}
+	if len(places) == 0 && asked == nil {
 		return 0, s.recordFound(ctx, m, 0) // that somebody is not on it was asked
+	}
+	if len(places) == 0 {
+		none := int64(0)
+		entry.Count = &none
+		return 0, s.do(ctx, func(t *actTx) error {
+			if err := t.remove(asked); err != nil {
+				return err
+			}
+			return t.record(entry)
+		})
 	}
 	e, err := s.newEdit(ctx, m)
 	if err != nil {
@@ -193,7 +289,9 @@ func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choo
 	}
 	n := m.rows() - e.d.rows()
 	count := int64(n)
-	if err := e.commit(ctx, audit.Entry{Act: audit.ContactErase, Count: &count}); err != nil {
+	entry.Count = &count
+	e.carriesOut = asked
+	if err := e.commit(ctx, entry); err != nil {
 		return 0, err
 	}
 	s.v.noteNow()

@@ -171,7 +171,7 @@ func TestPreviewHoldsNobodyUp(t *testing.T) {
 	<-stalls
 	start := time.Now()
 	h.Import(s, id, "name,email,phone", "Ana Prueba,ana@example.org,2125550101")
-	if _, _, err := s.AddContact(ctx, id, map[string]string{"name": "Eva Otra", "email": "eva@example.org"}); err != nil {
+	if _, err := s.AddContact(ctx, id, map[string]string{"name": "Eva Otra", "email": "eva@example.org"}); err != nil {
 		t.Error(err)
 	}
 	for _, change := range []string{"drop field", "shorten", "erase"} {

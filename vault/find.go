@@ -44,6 +44,9 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 		var may *reach
 		var hits []Found
 		err := again(func() (err error) {
+			if err := s.mergeWaiting(ctx, id); err != nil {
+				return err
+			}
 			if may, err = s.reach(id, ActionRead); err != nil {
 				return err
 			}

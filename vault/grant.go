@@ -121,6 +121,10 @@ func (s *Session) answers(t *actTx, id AccessID) error {
 
 // grantKeys wraps to a member what the fields of a grant are sealed to.
 func (s *Session) grantKeys(ctx context.Context, u *turnover, d *draft, m, who *statement) error {
+	if !d.opens() {
+		d.rely(m, factFields)
+		return nil
+	}
 	err := u.wrapFields(d, m.fieldEpoch(), who, func(name string) (*agebox.Identity, error) { return s.fieldKey(ctx, m, name) })
 	// An F that was replaced, or a field that was dropped, before this is durable
 	// would leave a key that should be dead.

@@ -88,7 +88,7 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	}
 	if !o.Preview { // which changes nothing and holds nobody up
 		var unlock func()
-		if m, unlock, err = s.change(ctx, id, patient); err != nil {
+		if m, unlock, err = s.changeMerged(ctx, id, patient); err != nil {
 			return nil, err
 		}
 		defer unlock()
@@ -108,14 +108,16 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	defer im.giveRoom()
 	// A workbook takes as much memory as knowing of many contacts does.
 	claim := func() error { return im.takeRoom(ctx, largeRows) }
+	var sh *sheet.Sheet
 	err = guarded(func() (err error) {
-		im.sh, err = sheet.Open(r, sheet.Options{Fields: fields, Questions: questions, Region: regionOf(m), Map: o.Map, Encoding: o.Encoding, Sheet: o.Sheet, Claim: claim})
+		sh, err = sheet.Open(r, sheet.Options{Fields: fields, Questions: questions, Region: regionOf(m), Map: o.Map, Encoding: o.Encoding, Sheet: o.Sheet, Claim: claim})
 		return err
 	})()
 	if err != nil {
 		return nil, sheetFault(op, err)
 	}
-	if im.consent, err = o.consent(op, im.sh.HasConsent()); err != nil {
+	im.rows = sh
+	if im.consent, err = o.consent(op, sh.HasConsent()); err != nil {
 		return nil, err
 	}
 	if err := im.takeRoom(ctx, m.rows()); err != nil {
@@ -131,9 +133,9 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	if err == nil {
 		err = s.alive() // signed out, or worse, while the sheet was read
 	}
-	im.report.Kept, im.report.Dropped = im.sh.Kept(), im.sh.Dropped()
-	im.report.Encoding, im.report.Format = im.sh.Encoding(), im.sh.Format()
-	im.report.Sheet, im.report.OtherSheets = im.sh.Name()
+	im.report.Kept, im.report.Dropped = sh.Kept(), sh.Dropped()
+	im.report.Encoding, im.report.Format = sh.Encoding(), sh.Format()
+	im.report.Sheet, im.report.OtherSheets = sh.Name()
 	if err != nil {
 		im.discard()
 		return nil, err

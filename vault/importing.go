@@ -20,7 +20,7 @@ type importing struct {
 	m       *statement
 	d       *draft
 	fields  []sheet.Field
-	sh      *sheet.Sheet
+	rows    rowSource
 	consent sheet.Consent // where the sheet does not say
 	preview bool
 	match   *matcher
@@ -42,6 +42,17 @@ type importing struct {
 	staged []segment // sealed and stored, not in the manifest
 
 	leaveLarge func() // nil: does not hold Vault.large
+
+	// Of an inbox that is merged, which is no batch; nil for a sheet.
+	signups *signups
+	topUp   *segment // the last one, which is not full: rewritten with the first new rows
+	topped  []int64  // its id, once it was
+}
+
+// A rowSource gives what is imported row by row, to io.EOF: a sheet, or an inbox.
+type rowSource interface {
+	Next(*sheet.Row) error
+	HasConsent() bool // its rows say themselves whether somebody agreed to be shared
 }
 
 const (
@@ -117,6 +128,7 @@ func (p *positions) value(cells []string) func(sheet.Field) string {
 type fillIn struct {
 	cells   []string // by field; "" adds nothing
 	consent sheet.Consent
+	byHand  bool // see metaByHand
 }
 
 func haveBits(cells []string, consent sheet.Consent) (have uint16) {
@@ -169,6 +181,7 @@ func (im *importing) knowList(ctx context.Context) error {
 			}
 			email, phone := im.match.keys(value)
 			c := cols.meta(0, row)
+			im.signups.skip(c.id)
 			n := im.match.add(haveBits(cells, c.consent), email, phone)
 			if im.met != nil && (c.traced || slices.Contains(undoable, c.batch)) {
 				im.met[n] = metTraced
@@ -183,7 +196,9 @@ func (im *importing) knowList(ctx context.Context) error {
 // seals; the writer stores: a segment at each, so that memory stays flat.
 func (im *importing) run(ctx context.Context) error {
 	im.day = dayNumber(im.s.v.clock.now())
-	im.batch = uint32(im.m.int(factNextBatch))
+	if im.signups == nil {
+		im.batch = uint32(im.m.int(factNextBatch))
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	full := make(chan *rowBlock, 1)
 	free := make(chan *rowBlock, 3)
@@ -264,7 +279,7 @@ func (im *importing) read(ctx context.Context, full chan<- *rowBlock, free <-cha
 		if im.report.Rows%256 == 0 && ctx.Err() != nil { // nobody waits for the answer any more
 			return ctx.Err()
 		}
-		err := im.sh.Next(&row)
+		err := im.rows.Next(&row)
 		if err == io.EOF {
 			return hand()
 		}
@@ -283,6 +298,9 @@ func (im *importing) read(ctx context.Context, full chan<- *rowBlock, free <-cha
 		if !kept {
 			continue
 		}
+		if err := im.fillUp(ctx, block); err != nil {
+			return err
+		}
 		block.add(c, row.Cells)
 		if block.rows == MaxSegmentRows {
 			if err := im.s.alive(); err != nil {
@@ -295,7 +313,7 @@ func (im *importing) read(ctx context.Context, full chan<- *rowBlock, free <-cha
 		if err := im.takeRoom(ctx, len(im.match.have)); err != nil {
 			return err
 		}
-		if len(im.match.have) > maxRows {
+		if len(im.match.have) > maxRows && im.signups == nil {
 			return &Error{Kind: TooLarge, Op: "vault.Import", Code: "list-full", Msg: fmt.Sprintf("a list holds at most %d contacts; nothing was imported", maxRows)}
 		}
 	}
@@ -313,7 +331,7 @@ func (im *importing) take(row *sheet.Row) (bool, meta) {
 		return false, meta{}
 	}
 	consent := row.Consent
-	if consent == sheet.Unasked && (im.consent == sheet.No || !im.sh.HasConsent()) {
+	if consent == sheet.Unasked && (im.consent == sheet.No || !im.rows.HasConsent()) {
 		consent = im.consent // an empty cell of the sheet's own column is no yes
 	}
 	value := im.at.value(row.Cells)
@@ -338,7 +356,10 @@ func (im *importing) take(row *sheet.Row) (bool, meta) {
 	rep.Stored++
 	im.match.add(have, email, phone)
 	c := meta{day: im.day, batch: im.batch, consent: consent}
-	if !im.preview {
+	switch {
+	case im.signups != nil:
+		c.id, c.day = im.signups.at()
+	case !im.preview:
 		c.id = im.ids.next()
 	}
 	return true, c
@@ -360,9 +381,11 @@ func (im *importing) note(row *sheet.Row) {
 // merge notes what a repeated row adds to the contact it repeats. It fills
 // what is empty and changes nothing; "do not share" is stronger than "share".
 func (im *importing) merge(same uint32, row *sheet.Row, have uint16, consent sheet.Consent, email, phone uint64) {
-	if int(same) < len(im.met) && im.met[same]&metTraced != 0 {
+	traced := int(same) < len(im.met) && im.met[same]&metTraced != 0
+	if traced {
 		im.met[same] |= have | metRow
 	}
+	byHand := traced && im.signups != nil
 	old := im.match.have[same]
 	missing := have &^ old &^ (haveYes | haveNo)
 	newConsent := sheet.Unasked
@@ -371,7 +394,7 @@ func (im *importing) merge(same uint32, row *sheet.Row, have uint16, consent she
 	case consent == sheet.No, consent == sheet.Yes && old&haveYes == 0:
 		newConsent = consent
 	}
-	if missing == 0 && newConsent == sheet.Unasked {
+	if missing == 0 && newConsent == sheet.Unasked && !byHand {
 		return
 	}
 	f := im.fills[same]
@@ -387,6 +410,7 @@ func (im *importing) merge(same uint32, row *sheet.Row, have uint16, consent she
 			f.cells[i] = strings.Clone(cell)
 		}
 	}
+	f.byHand = f.byHand || byHand
 	if newConsent != sheet.Unasked {
 		f.consent = newConsent
 		old &^= haveYes
@@ -432,6 +456,9 @@ func (im *importing) seal(ctx context.Context, full <-chan *rowBlock, free chan<
 // store puts columns of a segment that no manifest names yet into the store. A
 // list that was destroyed meanwhile takes no more.
 func (im *importing) store(ctx context.Context, cols []sealedColumn) error {
+	if im.signups != nil {
+		return im.s.storeAside(ctx, im.m, cols, errChanged)
+	}
 	return im.s.storeAside(ctx, im.m, cols, &Error{Kind: Conflict, Op: "vault.Import", Code: "import-overtaken",
 		Msg: "somebody was erased, or the list was edited, while the sheet was read; nothing was imported", Hint: "import it again"})
 }
@@ -543,7 +570,7 @@ func (im *importing) applyFills(ctx context.Context) (replaced []int64, err erro
 			}
 			t := cols.table()
 			for _, row := range rows[:n] {
-				im.fills[row].apply(t, int(row-first), im.fields, row < im.base)
+				im.fills[row].apply(t, int(row-first), im.fields, row < im.base && im.signups == nil)
 			}
 			next := im.d.newSegment()
 			next.revision, next.rows = 1, t.rows()
@@ -571,9 +598,9 @@ func (im *importing) applyFills(ctx context.Context) (replaced []int64, err erro
 	return replaced, nil
 }
 
-// apply writes what is added into a table; before says that the contact was on
+// apply writes what is added into a table; traced says that the contact was on
 // the list before the import.
-func (f *fillIn) apply(t *table, row int, fields []sheet.Field, before bool) {
+func (f *fillIn) apply(t *table, row int, fields []sheet.Field, traced bool) {
 	for i, field := range fields {
 		if f.cells[i] != "" {
 			t.set(row, string(field), f.cells[i])
@@ -583,7 +610,8 @@ func (f *fillIn) apply(t *table, row int, fields []sheet.Field, before bool) {
 	if f.consent != sheet.Unasked {
 		c.consent = f.consent
 	}
-	c.traced = c.traced || before
+	c.traced = c.traced || traced
+	c.byHand = c.byHand || f.byHand
 	t.setMeta(row, c)
 }
 

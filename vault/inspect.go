@@ -44,7 +44,7 @@ func Inspect(ctx context.Context, c Config) (*Inspection, error) {
 
 // adopt makes what was inspected the state of v.
 func (v *Vault) adopt(i *Inspection) {
-	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.spoilt = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.spoilt
+	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.erasures, v.spoilt = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.erasures, i.v.spoilt
 }
 
 // A lack is what an object does not have that its statement names.
@@ -137,6 +137,9 @@ func (v *Vault) statements() []*statement {
 	}
 	for _, w := range v.waits {
 		all = append(all, w)
+	}
+	for _, e := range v.erasures {
+		all = append(all, e)
 	}
 	return all
 }

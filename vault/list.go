@@ -174,7 +174,7 @@ func (l *listState) lock(ctx context.Context, u urgency) (unlock func(), err err
 			return func() {}, nil
 		}
 		return nil, &Error{Kind: Unavailable, Op: "vault.lock", Code: "list-busy", RetryAfter: 10 * time.Second,
-			Msg: "somebody is importing into this list; nothing was changed", Hint: "try again when the import has ended"}
+			Msg: "somebody is importing into this list, or its inbox is being merged; nothing was changed", Hint: "try again when that has ended"}
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -374,6 +374,9 @@ func (s *Session) list(ctx context.Context, id ListID) (*ListDetail, error) {
 		return d, nil
 	}
 	d.Readable, d.Contacts = true, m.rows()
+	if d.Inbox, err = s.v.store.InboxLen(ctx, m.object); err != nil {
+		return nil, err
+	}
 	err = s.eachMeta(ctx, m, func(_ *segment, _ int, c *meta) bool {
 		switch c.consent {
 		case sheet.Yes:

@@ -31,7 +31,7 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 	}
 	var err error
 	for range 8 {
-		if err = s.editList(ctx, id, e); !hasCode(err, errChanged.Code) || e.DropField == "" {
+		if err = s.editList(ctx, id, e); !hasCode(err, errChanged.Code) && !hasCode(err, errRekeyOvertaken.Code) || e.DropField == "" {
 			break // a grant that is made or used meanwhile must not keep a field from being dropped
 		}
 	}
@@ -54,11 +54,14 @@ func (s *Session) editList(ctx context.Context, id ListID, e ListEdit) error {
 	switch {
 	case e.DropField != "":
 		entry.Act, entry.Fields = audit.ListFieldDrop, []string{e.DropField}
-		var ids []string
+		ids := []string{m.object}
 		for _, a := range s.v.accesses(m.object) {
 			ids = append(ids, a.object)
 		}
 		defer s.v.frozen.freeze(ids)()
+		if m, err = s.mergeAll(ctx, id); err != nil { // it is sealed to the L that is replaced
+			return err
+		}
 		known = s.v.accesses(m.object) // as they stay now
 		if d, err = s.dropField(ctx, m, e.DropField); err == nil {
 			grants, err = s.dropFromGrants(ctx, m, d, known, e.DropField)
@@ -90,6 +93,9 @@ func (s *Session) editList(ctx context.Context, id ListID, e ListEdit) error {
 				if !slices.Contains(known, a) {
 					return errOvertaken()
 				}
+			}
+			if err := t.noneWait(m.object); err != nil {
+				return err
 			}
 			for i := range m.segments {
 				if err := t.DeleteColumn(m.object, m.segments[i].id, e.DropField); err != nil {

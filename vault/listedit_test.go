@@ -404,10 +404,11 @@ func TestContactRules(t *testing.T) {
 	}
 	type values = map[string]string
 	ana := values{"name": "Ana Prueba", "email": "ana@example.org", "q1": "yes"}
-	id, merged, err := s.AddContact(ctx, l.ID, ana)
-	if err != nil || merged {
-		t.Fatalf("got %v, %v", merged, err)
+	added, err := s.AddContact(ctx, l.ID, ana)
+	if err != nil || added.Merged || added.Inbox {
+		t.Fatalf("got %v, %v", added, err)
 	}
+	id := added.ID
 	before := state(t, s, l.ID)
 	for _, tt := range []struct {
 		name        string
@@ -430,7 +431,7 @@ func TestContactRules(t *testing.T) {
 		{"a question there is not", l.ID, values{"email": "eva@example.org", "q2": "yes"}, "field-not-in-list", "q2"},
 		{"no name where names are all", names.ID, values{}, "unreachable", ""},
 	} {
-		_, _, err := s.AddContact(ctx, tt.list, tt.give)
+		_, err := s.AddContact(ctx, tt.list, tt.give)
 		var e *vault.Error
 		if !errors.As(err, &e) || e.Kind != vault.Invalid || tt.code != "" && e.Code != tt.code {
 			t.Errorf("add %s: got %v, want invalid %s", tt.name, err, tt.code)
@@ -479,9 +480,9 @@ func TestContactRules(t *testing.T) {
 	}
 
 	// The same again merges, and fills what is empty.
-	again, merged, err := s.AddContact(ctx, l.ID, values{"name": "ANA PRUEBA", "email": "Ana@Example.org", "phone": "(212) 555-0101", "q1": "no"})
-	if err != nil || !merged || again != id {
-		t.Errorf("got %v, %v, %v, want a merge", again, merged, err)
+	again, err := s.AddContact(ctx, l.ID, values{"name": "ANA PRUEBA", "email": "Ana@Example.org", "phone": "(212) 555-0101", "q1": "no"})
+	if err != nil || !again.Merged || again.ID != id {
+		t.Errorf("got %v, %v, want a merge", again, err)
 	}
 	if err := s.CorrectContact(ctx, l.ID, id, values{"email": "", "name": "Ana Nueva"}, "no"); err != nil {
 		t.Error(err)
@@ -494,7 +495,7 @@ func TestContactRules(t *testing.T) {
 	if d, err := s.List(ctx, l.ID); err != nil || d.Shareable.No != 1 {
 		t.Errorf("do not share did not stay: %+v, %v", d, err)
 	}
-	if _, _, err := s.AddContact(ctx, names.ID, values{"given_name": "Eva"}); err != nil {
+	if _, err := s.AddContact(ctx, names.ID, values{"given_name": "Eva"}); err != nil {
 		t.Errorf("a list of names: %v", err)
 	}
 }

@@ -325,7 +325,7 @@ func TestPassphraseRaces(t *testing.T) {
 	})
 	wg.Go(func() {
 		for n := range 6 {
-			if _, _, err := g.birch.AddContact(ctx, g.both, map[string]string{"name": "Eva", "email": fmt.Sprintf("eva%d@example.org", n)}); err != nil {
+			if _, err := g.birch.AddContact(ctx, g.both, map[string]string{"name": "Eva", "email": fmt.Sprintf("eva%d@example.org", n)}); err != nil {
 				t.Errorf("the other steward: %v", err)
 			}
 			if _, _, err := vaulttest.ReadAll(ctx, g.birch, g.both); err != nil {

@@ -275,6 +275,9 @@ func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*
 	var fields []sheet.Field
 	var r *reader
 	err := again(func() (err error) {
+		if err := s.mergeWaiting(ctx, id); err != nil {
+			return err
+		}
 		if may, err = s.reach(id, ActionRead); err != nil {
 			return err
 		}

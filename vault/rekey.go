@@ -70,6 +70,13 @@ func (s *Session) rekeyOnce(ctx context.Context, id ListID) error {
 	if !s.v.rekeyPending(m) {
 		return nil
 	}
+	if leftWithKey(m) {
+		// What waits is sealed to the L that is replaced.
+		defer s.v.frozen.freeze([]string{m.object})()
+		if m, err = s.mergeAll(ctx, id); err != nil {
+			return err
+		}
+	}
 	k := &rekeying{s: s, m: m, d: m.draft(), keys: map[string]*agebox.Identity{}}
 	if err = k.newKeys(ctx); err == nil {
 		if err = k.sealColumns(ctx); err == nil {
@@ -243,6 +250,11 @@ func (k *rekeying) commit(ctx context.Context) error {
 		}
 		return entry, nil
 	}, func(t *actTx) error {
+		if k.d.fact(factEpoch) != m.fact(factEpoch) {
+			if err := t.noneWait(m.object); err != nil {
+				return err
+			}
+		}
 		for _, g := range m.segments[:len(m.segments)-len(k.beyond())] {
 			if err := t.DeleteSegment(m.object, g.id); err != nil {
 				return err
@@ -255,7 +267,7 @@ func (k *rekeying) commit(ctx context.Context) error {
 // renew gives the holder of a grant the new keys of its fields, and seals what
 // stewards read of it to the new L.
 func (k *rekeying) renew(ctx context.Context, u *turnover, a *statement) error {
-	if a.granted(k.s.v.clock.now()) {
+	if a.granted(k.s.v.clock.now()) && a.opens() {
 		who := k.s.v.statement(a.fact(factMember))
 		if who == nil || who.fact(factRecipient) == "" {
 			return errChanged

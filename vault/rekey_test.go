@@ -80,7 +80,7 @@ func TestRekey(t *testing.T) {
 			if d.pending(t) {
 				t.Fatal("still pending after a steward has signed in")
 			}
-			must2(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
+			must(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
 			if left := openedWith(t, d.Dir, stolen, identities(keys)...); left.column(d.list, "name")+left.column(d.list, "meta") != 0 {
 				t.Errorf("with the keys of before %d columns of now open", len(left))
 			}
@@ -110,15 +110,6 @@ func identities(h haul) (keys []age.Identity) {
 		}
 	}
 	return keys
-}
-
-func must2(t *testing.T) func(_, _ any, err error) {
-	return func(_, _ any, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // TestStewards: a steward is added and removed; who was removed opens nothing,
@@ -170,7 +161,7 @@ func TestStewards(t *testing.T) {
 			if d.pending(t) {
 				t.Error("not re-keyed")
 			}
-			must2(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
+			must(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
 			left := openedWith(t, d.Dir, stolen, identities(keys)...)
 			if n := left.column(d.list, "name"); n != 0 || private && left.kinds("title") != 1 { // that of the other list
 				t.Errorf("with the keys of before: %d columns, %d titles open", n, left.kinds("title"))
@@ -228,7 +219,7 @@ func TestRekeyBeside(t *testing.T) {
 		})
 	}
 	beside(func(i int) error {
-		_, _, err := d.s.AddContact(ctx, d.list, map[string]string{"name": "New", "email": fmt.Sprintf("new%d@example.org", i)})
+		_, err := d.s.AddContact(ctx, d.list, map[string]string{"name": "New", "email": fmt.Sprintf("new%d@example.org", i)})
 		if err == nil {
 			added++
 		}
@@ -366,7 +357,7 @@ func TestRekeyAfterReapproval(t *testing.T) {
 		t.Error("re-keying is not pending any more")
 	}
 	d.s = d.SignIn()
-	must2(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
+	must(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
 	if n := openedWith(t, d.Dir, stolen, identities(keys)...).column(d.list, "name"); n != 0 {
 		t.Errorf("with the keys stolen before the reset %d name columns of now open", n)
 	}
@@ -428,7 +419,7 @@ func TestDamagedGrant(t *testing.T) {
 	if d.pending(t) {
 		t.Error("re-keying is still pending")
 	}
-	must2(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
+	must(t)(d.s.AddContact(ctx, d.list, map[string]string{"name": "Zoe Nueva", "email": "zoe@example.org"}))
 	if n := openedWith(t, d.Dir, d.Dir, kept...).column(d.list, "name"); n != 0 {
 		t.Errorf("%d name columns open with what was kept", n)
 	}

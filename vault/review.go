@@ -136,7 +136,7 @@ func (s *Session) Review(ctx context.Context) (*Review, error) {
 			used = granted
 		}
 		if now.Sub(used) > unusedGrant {
-			propose(proposeEndGrant, a.object, "%s has not read with this access for 14 days; end it", handles[a.fact(factMember)])
+			propose(proposeEndGrant, a.object, "%s has not used this access for 14 days; end it", handles[a.fact(factMember)])
 		}
 	}
 	for _, m := range members {
@@ -165,7 +165,7 @@ func (v *Vault) lastOf(ctx context.Context) (map[string]time.Time, error) {
 		switch e.Act {
 		case audit.SessionOpen, audit.VaultSetup:
 			last[e.By] = e.Time
-		case audit.AccessGrant:
+		case audit.AccessGrant, audit.InboxAdd:
 			last[e.Subject] = e.Time
 		}
 		return nil

@@ -76,7 +76,7 @@ func openedWith(t *testing.T, dbDir, slotsDir string, keys ...age.Identity) haul
 
 	var sealed [][]byte
 	db := openSQL(t, mixed)
-	for _, q := range []string{`SELECT data FROM blob`, `SELECT data FROM segment_column`} {
+	for _, q := range []string{`SELECT data FROM blob`, `SELECT data FROM segment_column`, `SELECT data FROM inbox`} {
 		rows, err := db.Query(q)
 		if err != nil {
 			t.Fatal(err)

@@ -47,7 +47,7 @@ func TestEndedSessionActsNoMore(t *testing.T) {
 			return err
 		},
 		"add": func(ctx context.Context) error {
-			_, _, err := stale.AddContact(ctx, g.alone, map[string]string{"name": "Eva Otra", "email": "eva@example.org"})
+			_, err := stale.AddContact(ctx, g.alone, map[string]string{"name": "Eva Otra", "email": "eva@example.org"})
 			return err
 		},
 		"read":    func(ctx context.Context) error { _, _, err := vaulttest.ReadAll(ctx, stale, g.alone); return err },

@@ -219,7 +219,7 @@ func TestManyAtOnce(t *testing.T) {
 				case 0, 1:
 					_, _, err = vaulttest.ReadAll(ctx, s, id)
 				case 2:
-					_, _, err = s.AddContact(ctx, id, map[string]string{"name": "Eva Otra", "email": fmt.Sprintf("eva%d@example.org", i)})
+					_, err = s.AddContact(ctx, id, map[string]string{"name": "Eva Otra", "email": fmt.Sprintf("eva%d@example.org", i)})
 				case 3:
 					_, err = s.EraseByAddress(ctx, "", fmt.Sprintf("p%d@example.org", i), "")
 				case 4:

@@ -22,6 +22,7 @@ const (
 	kindList      = "list"
 	kindAccess    = "access"    // what a member asked for of a list, or was granted
 	kindWait      = "wait"      // an act that waits for a second person
+	kindErasure   = "erasure"   // who is to be erased from a list by its stewards
 	kindDestroyed = "destroyed" // what is left of a list
 	kindRemoved   = "removed"   // nothing is left; never at rest
 )

@@ -38,9 +38,9 @@ func TestStory(t *testing.T) {
 		t.Fatal(d)
 	}
 
-	added, merged, err := s.AddContact(ctx, id, map[string]string{"name": "luis prueba", "email": "luis@example.org", "phone": "212-555-0102"})
-	if err != nil || !merged || added != ids[1] {
-		t.Fatalf("got %v %v %v, want a merge with %v", added, merged, err, ids[1])
+	added, err := s.AddContact(ctx, id, map[string]string{"name": "luis prueba", "email": "luis@example.org", "phone": "212-555-0102"})
+	if err != nil || !added.Merged || added.ID != ids[1] {
+		t.Fatalf("got %v %v, want a merge with %v", added, err, ids[1])
 	}
 	if err := s.CorrectContact(ctx, id, ids[0], map[string]string{"postal_code": "10009"}, "no"); err != nil {
 		t.Fatal(err)

@@ -176,7 +176,7 @@ func (a *attack) everyStored(met vault.ContactID) []*stored {
 	}
 	add := func(id vault.ListID) use {
 		return func(ctx context.Context, _ *vaulttest.House, s *vault.Session) error {
-			_, _, err := s.AddContact(ctx, id, map[string]string{"name": "Eva Otra", "email": "eva.otra@example.org"})
+			_, err := s.AddContact(ctx, id, map[string]string{"name": "Eva Otra", "email": "eva.otra@example.org"})
 			return err
 		}
 	}

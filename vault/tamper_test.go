@@ -101,7 +101,7 @@ func newTarget(t *testing.T) *target {
 	must(err)
 	_, err = s.DestroyList(ctx, gone)
 	must(err)
-	_, _, err = s.AddContact(ctx, twin, map[string]string{"name": "Eva Otra", "email": "eva@example.org"})
+	_, err = s.AddContact(ctx, twin, map[string]string{"name": "Eva Otra", "email": "eva@example.org"})
 	must(err)
 	running()
 	_, err = s.EraseByAddress(ctx, "", "p203@example.org", "")

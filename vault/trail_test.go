@@ -33,9 +33,9 @@ var asks = []struct {
 		return err
 	}, audit.ListImport, 0},
 	{"adding who is there", func(t *testing.T, st *stage) error {
-		id, merged, err := st.s.AddContact(t.Context(), st.list, map[string]string{"name": "ana prueba", "email": "Ana@example.org"})
-		if err == nil && (!merged || !slices.Contains(st.ids, id)) {
-			t.Errorf("got %v, %v, want a merge", id, merged)
+		added, err := st.s.AddContact(t.Context(), st.list, map[string]string{"name": "ana prueba", "email": "Ana@example.org"})
+		if err == nil && (!added.Merged || !slices.Contains(st.ids, added.ID)) {
+			t.Errorf("got %v, want a merge", added)
 		}
 		return err
 	}, audit.ContactFind, 1},

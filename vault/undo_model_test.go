@@ -384,12 +384,12 @@ func TestUndoAgainstModel(t *testing.T) {
 				story = append(story, fmt.Sprintf("add %v", r))
 				given := maps.Clone(r.cells)
 				given["name"] = r.name
-				added, merged, err := s.AddContact(t.Context(), id, given)
-				if err != nil || merged != (p != nil) || merged && added != p.id {
-					fail("got %s, %t, %v, want %+v", added, merged, err, p)
+				added, err := s.AddContact(t.Context(), id, given)
+				if err != nil || added.Merged != (p != nil) || added.Merged && added.ID != p.id {
+					fail("got %+v, %v, want %+v", added, err, p)
 				}
 				if p == nil {
-					p = &undoPerson{id: added, name: r.name, met: map[int]bool{}, cells: map[string]*undoCell{}, hands: map[string]int{}}
+					p = &undoPerson{id: added.ID, name: r.name, met: map[int]bool{}, cells: map[string]*undoCell{}, hands: map[string]int{}}
 					m.people = append(m.people, p)
 				}
 				for f, v := range r.cells {

@@ -123,7 +123,7 @@ func TestUndoOverlapping(t *testing.T) {
 	for order, name := range []string{"the first one first", "the second one first"} {
 		id := h.List(s, name)
 		// Eva was there before, without a number.
-		if _, _, err := s.AddContact(ctx, id, map[string]string{"name": "Eva Otra", "email": "eva@example.org"}); err != nil {
+		if _, err := s.AddContact(ctx, id, map[string]string{"name": "Eva Otra", "email": "eva@example.org"}); err != nil {
 			t.Fatal(err)
 		}
 		before := people(t, s, id)
@@ -181,7 +181,7 @@ func TestUndoLeavesToPeople(t *testing.T) {
 		return ids[i]
 	}
 	for i, name := range []string{"Ana", "Bea", "Cy", "Di"} {
-		_, _, err := s.AddContact(ctx, id, map[string]string{"name": name, "email": fmt.Sprintf("p%d@example.org", i)})
+		_, err := s.AddContact(ctx, id, map[string]string{"name": name, "email": fmt.Sprintf("p%d@example.org", i)})
 		must(err)
 	}
 	rep, err := s.Import(ctx, id, strings.NewReader("name,email,phone,zip,ok to share?\n"+
@@ -191,12 +191,12 @@ func TestUndoLeavesToPeople(t *testing.T) {
 	must(s.CorrectContact(ctx, id, byName("Ana"), map[string]string{"phone": "2125550199"}, "no")) // her number, and that she said no
 	must(s.CorrectContact(ctx, id, byName("Bea"), map[string]string{"name": "Bea B"}, ""))         // what the import did not bring
 	must(s.CorrectContact(ctx, id, byName("Cy"), map[string]string{"email": ""}, ""))              // what is left is the import's
-	_, _, err = s.AddContact(ctx, id, map[string]string{"name": "Di", "email": "p3@example.org", "phone": "2125550103"})
+	_, err = s.AddContact(ctx, id, map[string]string{"name": "Di", "email": "p3@example.org", "phone": "2125550103"})
 	must(err) // said again by a person
 	must(s.CorrectContact(ctx, id, byName("Eva"), map[string]string{"postal_code": "10004"}, ""))
 	must(s.CorrectContact(ctx, id, byName("Fo"), nil, "no"))
-	_, merged, err := s.AddContact(ctx, id, map[string]string{"name": "Gu", "email": "p6@example.org"})
-	if must(err); !merged {
+	gu, err := s.AddContact(ctx, id, map[string]string{"name": "Gu", "email": "p6@example.org"})
+	if must(err); !gu.Merged {
 		t.Fatal("Gu was not met")
 	}
 	_, err = s.EraseContact(ctx, id, byName("Ha"))
@@ -420,7 +420,7 @@ func TestUndoAcrossEdits(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := l.ID
-	if _, _, err := s.AddContact(ctx, id, map[string]string{"name": "Ana", "email": "ana@example.org"}); err != nil {
+	if _, err := s.AddContact(ctx, id, map[string]string{"name": "Ana", "email": "ana@example.org"}); err != nil {
 		t.Fatal(err)
 	}
 	first := h.Import(s, id, "name,email,phone,Can drive?", "Ana,ana@example.org,2125550101,yes", "Eva,eva@example.org,2125550104,no")
@@ -554,7 +554,7 @@ func TestUndoneIsOffTheDisk(t *testing.T) {
 	h := vaulttest.New(t)
 	s := h.SignIn()
 	id := h.List(s, "t")
-	if _, _, err := s.AddContact(ctx, id, map[string]string{"name": "Zoe Otra", "email": "p3@example.org"}); err != nil {
+	if _, err := s.AddContact(ctx, id, map[string]string{"name": "Zoe Otra", "email": "p3@example.org"}); err != nil {
 		t.Fatal(err)
 	}
 	rep := h.Import(s, id, sheetOf(vault.MaxSegmentRows, 0), "Zoe Otra,p3@example.org,2125550177,")

@@ -68,14 +68,15 @@ type Vault struct {
 	trail  *audit.Log
 	writer *writer
 
-	mu      sync.RWMutex // guards what follows
-	founded bool
-	self    *statement
-	members map[MemberID]*statement
-	lists   map[ListID]*listState
-	access  map[AccessID]*statement // asked for, granted, or ended a while ago
-	waits   map[WaitID]*statement   // for a second person, or refused a while ago
-	spoilt  map[string]ListID       // accesses and waits whose statement was found damaged at start, with their list
+	mu       sync.RWMutex // guards what follows
+	founded  bool
+	self     *statement
+	members  map[MemberID]*statement
+	lists    map[ListID]*listState
+	access   map[AccessID]*statement // asked for, granted, or ended a while ago
+	waits    map[WaitID]*statement   // for a second person, or refused a while ago
+	erasures map[string]*statement   // that wait for a steward, by object
+	spoilt   map[string]ListID       // accesses, waits and erasures whose statement was found damaged at start, with their list
 
 	caughtUp atomic.Bool   // what was interrupted before the start is finished
 	wake     chan struct{} // the keeper looks at the deadlines anew
@@ -183,6 +184,7 @@ func newVault(c *Config) *Vault {
 		lists:    map[ListID]*listState{},
 		access:   map[AccessID]*statement{},
 		waits:    map[WaitID]*statement{},
+		erasures: map[string]*statement{},
 		spoilt:   map[string]ListID{},
 		wake:     make(chan struct{}, 1),
 		sweep:    make(chan struct{}, 1),
@@ -279,7 +281,7 @@ func (v *Vault) load(ctx context.Context) error {
 			known[e.List] = &damage{}
 		case audit.AccessRequest:
 			dispensable[e.Subject] = ListID(e.List)
-		case audit.WaitOpen:
+		case audit.WaitOpen, audit.ErasureAsk:
 			dispensable[e.Subject] = ""
 		}
 		if k := known[e.List]; k != nil {
@@ -389,10 +391,13 @@ func (v *Vault) publish(s *statement) {
 	case kindWait:
 		v.waits[WaitID(s.object)] = s
 		v.wakeKeeper() // it counts as agreed
+	case kindErasure:
+		v.erasures[s.object] = s
 	case kindRemoved:
 		delete(v.members, MemberID(s.object))
 		delete(v.access, AccessID(s.object))
 		delete(v.waits, WaitID(s.object))
+		delete(v.erasures, s.object)
 	case kindList, kindDestroyed:
 		l := v.lists[ListID(s.object)]
 		if l == nil {
@@ -428,7 +433,10 @@ func (v *Vault) statement(object string) *statement {
 	if a := v.access[AccessID(object)]; a != nil {
 		return a
 	}
-	return v.waits[WaitID(object)]
+	if w := v.waits[WaitID(object)]; w != nil {
+		return w
+	}
+	return v.erasures[object]
 }
 
 // Founded reports whether the vault has been set up.

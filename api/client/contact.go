@@ -35,7 +35,8 @@ type NewContact struct {
 // Added says where a new contact went.
 type Added struct {
 	ID     vault.ContactID `json:"id"`
-	Merged bool            `json:"merged"` // the list had this person already; ID is theirs
+	Merged bool            `json:"merged"`          // the list had this person already; ID is theirs
+	Inbox  bool            `json:"inbox,omitempty"` // it waits there until a steward opens the list
 }
 
 // A Correction replaces the named values of a contact; "" empties one.

@@ -64,11 +64,14 @@ func (p *program) contactAddCmd() *cobra.Command {
 					return err
 				}
 				p.say(added, func(w io.Writer) {
-					if added.Merged {
+					switch {
+					case added.Merged:
 						fmt.Fprintf(w, "contact %s was on the list already; what was missing is filled in\n", added.ID)
-						return
+					case added.Inbox:
+						fmt.Fprintf(w, "contact %s waits in the inbox and is on the list when a steward opens it\n", added.ID)
+					default:
+						fmt.Fprintf(w, "contact %s is added\n", added.ID)
 					}
-					fmt.Fprintf(w, "contact %s is added\n", added.ID)
 				})
 				return nil
 			})(ctx, c, args)
@@ -195,12 +198,14 @@ func erased(w io.Writer, e *client.Erasure) {
 		fmt.Fprintln(w, "nobody was found, nothing was erased")
 		return
 	}
-	fmt.Fprintf(w, "%s erased\n", counted(e.Erased, "contact", "contacts"))
+	if e.Erased > 0 {
+		fmt.Fprintf(w, "%s erased\n", counted(e.Erased, "contact", "contacts"))
+	}
 	for _, id := range e.Lists {
 		fmt.Fprintf(w, "  from list %s\n", id)
 	}
 	if e.Asked > 0 {
-		fmt.Fprintf(w, "the stewards of %s were asked to erase\n", counted(e.Asked, "other list", "other lists"))
+		fmt.Fprintf(w, "the stewards of %s were asked to erase whoever it is\n", counted(e.Asked, "other list", "other lists"))
 	}
 	for _, partner := range e.PartnersToNotify {
 		fmt.Fprintf(w, "tell the partner %s to erase, too\n", clean(partner))

@@ -49,6 +49,10 @@ const (
 	AccessLapse   Act = "access.lapse"   // Subject has lapsed; Count contacts had been read with it
 	AccessPurge   Act = "access.purge"   // Subject, which had ended long before, was forgotten
 
+	InboxAdd   Act = "inbox.add"   // somebody was left in the inbox of List by the access Subject
+	InboxMerge Act = "inbox.merge" // By, who opened List, merged Count people from its inbox
+	ErasureAsk Act = "erasure.ask" // By asked the stewards of List to erase somebody; the ContactErase of the same Subject did
+
 	WaitOpen         Act = "wait.open"          // By asked for what takes two organisers; Deadline is when Subject counts as agreed
 	WaitAgree        Act = "wait.agree"         // By is the second person; the entry before says what happened
 	WaitAgreeInvitee Act = "wait.agree.invitee" // likewise, and By is somebody whom the first person had brought in
@@ -71,6 +75,7 @@ func (a Act) Valid() bool {
 		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview, ListRekey, ListStewardAdd, ListStewardRemove,
 		ListDestroyIntent, ListDestroy,
 		AccessRequest, AccessGrant, AccessDeny, AccessRevoke, AccessLapse, AccessPurge,
+		InboxAdd, InboxMerge, ErasureAsk,
 		WaitOpen, WaitAgree, WaitAgreeInvitee, WaitSilence, WaitRefuse, WaitLapse,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
 		return true

@@ -67,8 +67,11 @@ func (d Direct) Undo(ctx context.Context, id vault.ListID, batch vault.BatchID) 
 
 // Add implements Client.
 func (d Direct) Add(ctx context.Context, id vault.ListID, values map[string]string) (vault.ContactID, error) {
-	contact, _, err := d.AddContact(ctx, id, values)
-	return contact, err
+	added, err := d.AddContact(ctx, id, values)
+	if err != nil {
+		return "", err
+	}
+	return added.ID, nil
 }
 
 // Correct implements Client.
