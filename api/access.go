@@ -110,6 +110,44 @@ func (s *Server) deleteAccess(c echo.Context, m *vault.Session) error {
 	return answer(c, http.StatusOK, accessJSON(a))
 }
 
+// postSlice handles POST /v1/lists/:list/slices.
+func (s *Server) postSlice(c echo.Context, m *vault.Session) error {
+	list, err := listID(c)
+	if err != nil {
+		return err
+	}
+	var in client.Cut
+	if err := body(c, &in); err != nil {
+		return err
+	}
+	length, err := seconds("for_seconds", in.For)
+	if err != nil {
+		return err
+	}
+	a, err := m.CutSlice(c.Request().Context(), list, vault.Cut{Member: in.Member, Fields: in.Fields, Contacts: in.Contacts, People: in.People, For: length, Reason: in.Reason})
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusCreated, accessJSON(a))
+}
+
+// getSlice handles GET /v1/slices/:access.
+func (s *Server) getSlice(c echo.Context, m *vault.Session) error {
+	id, err := accessID(c)
+	if err != nil {
+		return err
+	}
+	sh, err := m.ReadSlice(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	out := client.Sheet{Access: accessJSON(&sh.Access), Number: sh.Number, Title: sh.Title, Contacts: make([]client.SheetContact, len(sh.Contacts))}
+	for i, one := range sh.Contacts {
+		out.Contacts[i] = client.SheetContact{ID: one.ID, Values: one.Values}
+	}
+	return answer(c, http.StatusOK, out)
+}
+
 // accessID returns the access that a route names. What is no id is answered as
 // one of nothing.
 func accessID(c echo.Context) (vault.AccessID, error) {
@@ -123,7 +161,7 @@ func accessID(c echo.Context) (vault.AccessID, error) {
 func accessJSON(a *vault.Access) client.Access {
 	return client.Access{
 		ID: a.ID, List: a.List, Member: a.Member, Fields: array(a.Fields), Actions: array(a.Actions), Reason: a.Reason, Answer: a.Answer,
-		For: int64(a.For / time.Second), Expires: stamp(a.Expires), Status: a.Status, Rows: a.Rows, LastRead: a.LastRead,
+		For: int64(a.For / time.Second), Expires: stamp(a.Expires), Status: a.Status, People: a.People, Rows: a.Rows, LastRead: a.LastRead,
 	}
 }
 

@@ -25,7 +25,7 @@ var (
 	persons = []string{
 		"organiser", // and steward of every list here
 		"organiser, no list",
-		"steward", "member", "holder", "corrector", "adder", "eraser", "lapsed", "revoked", "pending",
+		"steward", "member", "holder", "corrector", "adder", "eraser", "caller", "lapsed", "revoked", "pending",
 		"steward elsewhere", "signed out",
 	}
 	targets = []string{"public", "private", "absent", "destroyed"}
@@ -35,12 +35,12 @@ var (
 	columns = []string{"name", "email", "phone", "q1", "city", ""}
 
 	// Those that do not change what the others are told come first.
-	doings = []string{"read", "find", "show", "ls", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten",
+	doings = []string{"read", "find", "show", "ls", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten",
 		"request", "approve", "deny", "revoke", "approve granted", "deny granted", "revoke granted", "destroy"}
 )
 
 // ofFields are the doings that name fields.
-var ofFields = []string{"read", "find", "add", "correct", "request", "approve"}
+var ofFields = []string{"read", "find", "cut", "add", "correct", "request", "approve"}
 
 // What the holder was granted, and the request that waits asks for; and what the
 // adder may fill in.
@@ -138,6 +138,10 @@ func (c cell) rule() verdict {
 		return done
 	}
 	switch {
+	case c.act == "sheet" && c.who == "caller" && c.list == "public", c.act == "sheet" && c.who == "steward" && c.list == "private":
+		return done
+	case c.act == "sheet":
+		return noAccess // also for who has cut it
 	case c.list == "absent":
 		return noList
 	case c.list == "destroyed":
@@ -185,6 +189,13 @@ func (c cell) rule() verdict {
 		case slices.Contains(vault.Actions, strings.TrimSuffix(c.act, " by address")):
 			return noGrant // it can be asked for
 		}
+	case "cut":
+		switch {
+		case c.steward() && !onList:
+			return notField
+		case c.steward():
+			return done
+		}
 	case "import", "import undo", "edit", "shorten":
 		if c.steward() {
 			return done
@@ -204,12 +215,13 @@ type matrix struct {
 	contacts         map[string]vault.ContactID
 	batches          map[string]vault.BatchID
 	pending, granted map[string]vault.AccessID // by list
+	slices           map[string]vault.AccessID // likewise: the caller's, and on the private list a steward's
 	others           []vault.AccessID          // of the public list: the lapsed one, the revoked one, the corrector's and so on
 	days, count      int
 }
 
 func (m *matrix) handle(who string) string {
-	return map[string]string{"organiser": handle, "organiser, no list": "osprey", "steward": "stork", "member": "martin", "holder": "hoopoe", "corrector": "curlew", "adder": "avocet", "eraser": "eider", "lapsed": "lark",
+	return map[string]string{"organiser": handle, "organiser, no list": "osprey", "steward": "stork", "member": "martin", "holder": "hoopoe", "corrector": "curlew", "adder": "avocet", "eraser": "eider", "caller": "catbird", "lapsed": "lark",
 		"revoked": "raven", "pending": "plover", "steward elsewhere": "egret"}[who]
 }
 
@@ -219,7 +231,8 @@ func newMatrix(t *testing.T) *matrix {
 	m := &matrix{house: founded(t, option{now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}),
 		tokens: map[string]string{}, clients: map[string]*client.Client{}, lists: map[string]vault.ListID{"absent": absent},
 		contacts: map[string]vault.ContactID{"absent": absent}, batches: map[string]vault.BatchID{"absent": absent},
-		pending: map[string]vault.AccessID{"absent": absent}, granted: map[string]vault.AccessID{"absent": absent}, days: 80}
+		pending: map[string]vault.AccessID{"absent": absent}, granted: map[string]vault.AccessID{"absent": absent},
+		slices: map[string]vault.AccessID{"absent": absent}, days: 80}
 	ctx := t.Context()
 	m.tokens["organiser"], m.clients["organiser"] = m.token, m.Client
 	join := func(who string, role vault.Role) {
@@ -247,6 +260,11 @@ func newMatrix(t *testing.T) *matrix {
 		m.contacts[list] = added.ID
 		m.batches[list] = m.imported(t, list)
 		m.pending[list], m.granted[list] = m.request(t, list, "approve"), m.request(t, list, "revoke granted")
+		a, err := m.CutSlice(ctx, m.lists[list], client.Cut{Member: m.handle(m.caller(list)), Fields: asked, Contacts: []vault.ContactID{added.ID}, For: 8 * 3600, Reason: "Purposeful"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.slices[list] = a.ID
 	}
 	m.newList(t, "elsewhere", "steward elsewhere")
 	for _, who := range []string{"lapsed", "revoked", "corrector", "adder", "eraser"} {
@@ -279,6 +297,14 @@ func newMatrix(t *testing.T) *matrix {
 	join("organiser, no list", vault.Organiser) // not sooner: a list would not have been destroyed at once
 	later.Store(int64(2 * time.Hour))
 	return m
+}
+
+// caller is who has a slice of a list.
+func (m *matrix) caller(list string) string {
+	if list == "private" {
+		return "steward"
+	}
+	return "caller"
 }
 
 func (m *matrix) newList(t *testing.T, list, steward string) vault.ListID {
@@ -408,6 +434,10 @@ func (m *matrix) try(t *testing.T, c cell, allowed bool) answer {
 		return send("POST", "/v1/contacts/search", client.SearchQuery{Query: cmp.Or(m.person(c.list)[c.field], "quillfeather")})
 	case "show":
 		return send("GET", at, nil)
+	case "sheet":
+		return send("GET", "/v1/slices/"+string(m.slices[c.list]), nil)
+	case "cut":
+		return send("POST", at+"/slices", client.Cut{Member: m.handle(m.caller(c.list)), Fields: named, Contacts: []vault.ContactID{contact}, For: 60, Reason: "Purposeful"})
 	case "ls":
 		return send("GET", "/v1/access", nil)
 	case "add":
@@ -510,6 +540,12 @@ func (m *matrix) looked(t *testing.T, c cell, a answer) {
 		if waits := strings.Contains(a.body, `"asked":1`); waits != (c.who == "eraser") || waits == strings.Contains(a.body, `"erased":1`) {
 			t.Errorf("%v: got %s", c, a.body)
 		}
+	case "sheet":
+		for f, v := range m.person(c.list) {
+			if shown := strings.Contains(a.body, v); f != "q1" && shown != slices.Contains(asked, f) {
+				t.Errorf("%v: %s is shown: %t", c, f, shown)
+			}
+		}
 	case "show":
 		if figures := strings.Contains(a.body, `"contacts":`); figures != (len(scope) > 0) {
 			t.Errorf("%v: figures are shown: %t", c, figures)
@@ -526,12 +562,12 @@ func (m *matrix) looked(t *testing.T, c cell, a answer) {
 			}
 		}
 		all := map[string][]vault.AccessID{
-			"public":  append([]vault.AccessID{m.pending["public"], m.granted["public"]}, m.others...),
-			"private": {m.pending["private"], m.granted["private"]},
+			"public":  append([]vault.AccessID{m.pending["public"], m.granted["public"], m.slices["public"]}, m.others...),
+			"private": {m.pending["private"], m.granted["private"], m.slices["private"]},
 		}[c.list]
 		if c.steward() {
 			want = all
-		} else if i := slices.Index([]string{"pending", "holder", "lapsed", "revoked", "corrector", "adder", "eraser"}, c.who); i >= 0 && c.list == "public" {
+		} else if i := slices.Index([]string{"pending", "holder", "caller", "lapsed", "revoked", "corrector", "adder", "eraser"}, c.who); i >= 0 && c.list == "public" {
 			want = all[i : i+1]
 		}
 		if diff := gocmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(shown))); diff != "" {
@@ -543,14 +579,14 @@ func (m *matrix) looked(t *testing.T, c cell, a answer) {
 // after takes back what a cell that was done has left.
 func (m *matrix) after(t *testing.T, c cell, a answer) {
 	t.Helper()
-	if c.act != "request" && c.act != "approve" {
+	if c.act != "request" && c.act != "approve" && c.act != "cut" {
 		return
 	}
 	var made client.Access
 	if err := json.Unmarshal([]byte(a.body), &made); err != nil {
 		t.Fatal(err)
 	}
-	if c.act == "approve" && c.field != "" && !slices.Equal(made.Fields, []string{c.field}) {
+	if c.act != "request" && c.field != "" && !slices.Equal(made.Fields, []string{c.field}) {
 		t.Errorf("%v: got %v", c, made.Fields)
 	}
 	if _, err := m.clients["steward"].RevokeAccess(t.Context(), made.ID); err != nil {

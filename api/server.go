@@ -147,6 +147,8 @@ func (s *Server) routes(e *echo.Echo) {
 	e.DELETE("/v1/lists/:list/imports/:batch", s.opening(s.deleteImport))
 
 	e.POST("/v1/lists/:list/access", s.member(s.postAccess))
+	e.POST("/v1/lists/:list/slices", s.member(s.postSlice))
+	e.GET("/v1/slices/:access", s.member(s.getSlice))
 	e.GET("/v1/access", s.opening(s.getAccess))
 	e.POST("/v1/access/:access/approval", s.opening(s.postApproval))
 	e.POST("/v1/access/:access/denial", s.member(s.postDenial))

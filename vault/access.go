@@ -86,6 +86,7 @@ type Access struct {
 	Expires time.Time     // of the grant; while it is pending, of the request
 	Status  string
 
+	People   int    // of a slice: how many it has
 	Rows     int    // contacts read with it; a search that found nobody counts as one
 	LastRead string // day; "" if it was never used
 }
@@ -198,7 +199,7 @@ func (s *Session) RequestAccess(ctx context.Context, list ListID, r AccessReques
 			return audit.Entry{}, err
 		}
 		now := s.v.clock.now()
-		if err := s.roomForAccess(op, m, now); err != nil {
+		if err := roomForAccess(op, s.v, m, s.member, now); err != nil {
 			return audit.Entry{}, err
 		}
 		d := newDraft(kindAccess, m.vault, id)
@@ -280,12 +281,12 @@ func requestedFields(op string, m *statement, asked []string) ([]sheet.Field, er
 
 // roomForAccess bounds what one member can leave behind, and what one list can
 // gather.
-func (s *Session) roomForAccess(op string, m *statement, now time.Time) error {
-	s.v.mu.RLock()
-	defer s.v.mu.RUnlock()
+func roomForAccess(op string, v *Vault, m *statement, member MemberID, now time.Time) error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
 	waiting, own, ofList := 0, 0, 0
-	for _, a := range s.v.access {
-		if a.fact(factMember) == string(s.member) {
+	for _, a := range v.access {
+		if a.fact(factMember) == string(member) {
 			own++
 			if statusOf(a, now) == StatusPending {
 				waiting++
@@ -297,10 +298,10 @@ func (s *Session) roomForAccess(op string, m *statement, now time.Time) error {
 	}
 	switch {
 	case waiting >= maxRequests:
-		return &Error{Kind: Limited, Op: op, Code: "requests-many", RetryAfter: time.Hour, Msg: fmt.Sprintf("%d requests of yours wait for an answer already", waiting),
+		return &Error{Kind: Limited, Op: op, Code: "requests-many", RetryAfter: time.Hour, Msg: fmt.Sprintf("%d requests of this member wait for an answer already", waiting),
 			Hint: "ask the stewards to answer, or take one back: rallyvault access revoke"}
 	case own >= maxAccess:
-		return &Error{Kind: Limited, Op: op, Code: "requests-many", RetryAfter: time.Hour, Msg: fmt.Sprintf("you have made %d requests in the last weeks", own), Hint: "those that ended are forgotten after 30 days"}
+		return &Error{Kind: Limited, Op: op, Code: "requests-many", RetryAfter: time.Hour, Msg: fmt.Sprintf("this member has made, or was given, %d in the last weeks", own), Hint: "those that ended are forgotten after 30 days"}
 	case ofList >= maxAccessList:
 		return &Error{Kind: Limited, Op: op, Code: "requests-many", RetryAfter: time.Hour, Msg: "too many requests were made for this list", Hint: "ask a steward; those that ended are forgotten after 30 days"}
 	}
@@ -309,7 +310,7 @@ func (s *Session) roomForAccess(op string, m *statement, now time.Time) error {
 
 // sealAccessText seals what a member and the stewards of a list may know, and
 // voids the draft if L is replaced first.
-func (v *Vault) sealAccessText(ctx context.Context, d *draft, blob string, m *statement, text string) error {
+func (v *Vault) sealAccessText(ctx context.Context, d *draft, blob string, m *statement, text any) error {
 	l, err := v.recipient(ctx, m, recipientName(m.int(factEpoch), keyL))
 	if err != nil {
 		return err
@@ -348,7 +349,10 @@ func recipientSum(recipient string) string { return Hash(sha256.Sum256([]byte(re
 
 // resealAccessTexts seals what was sealed to the L of m to another one.
 func (s *Session) resealAccessTexts(ctx context.Context, m *statement, d *draft, to *agebox.Recipient) error {
-	for _, blob := range []string{blobReason, blobAnswer} {
+	for _, blob := range []string{blobReason, blobAnswer, blobPeople} {
+		if _, ok := d.blobs[blob]; !ok {
+			continue // ended just now
+		}
 		if _, ok := d.base.blobs[blob]; !ok {
 			continue
 		}
@@ -478,7 +482,7 @@ func (s *Session) describeAccess(ctx context.Context, a *statement) (*Access, er
 	out := &Access{
 		ID: AccessID(a.object), List: ListID(a.fact(factList)), Member: handle, Fields: words(fieldsOf(a)), Actions: strings.Split(a.fact(factActions), ","),
 		For: time.Duration(a.int(factFor)) * time.Second, Expires: untilOf(a), Status: statusOf(a, s.v.clock.now()),
-		Rows: int(a.int(factReadRows)), LastRead: a.fact(factReadDay),
+		People: int(a.int(factPeople)), Rows: int(a.int(factReadRows)), LastRead: a.fact(factReadDay),
 	}
 	// A text that was spoilt must not keep the others from being seen, nor this
 	// one from being answered: who found it has recorded it.

@@ -166,6 +166,7 @@ type edit struct {
 	by     *reach // not nil: the grants by which it is made, which must be in force
 
 	carriesOut *statement // an erasure, which it removes; nil: none
+	ending     *ending    // slices that end with it; nil: none can
 }
 
 func (s *Session) newEdit(ctx context.Context, m *statement) (*edit, error) {
@@ -249,7 +250,7 @@ func (s *statement) newSegment() segment {
 // commit makes the edit durable, with its entry.
 func (e *edit) commit(ctx context.Context, entry audit.Entry) error {
 	entry.By, entry.List = string(e.s.member), e.d.object
-	return e.s.do(ctx, func(t *actTx) error {
+	err := e.s.do(ctx, func(t *actTx) error {
 		if e.by != nil {
 			for _, f := range entry.Fields {
 				if err := e.by.inForce(t, f); err != nil {
@@ -275,8 +276,15 @@ func (e *edit) commit(ctx context.Context, entry audit.Entry) error {
 				return err
 			}
 		}
-		return t.record(entry)
+		if err := t.record(entry); err != nil {
+			return err
+		}
+		return e.ending.store(t, e.d.object, e.s.member)
 	})
+	if err != nil {
+		return err
+	}
+	return e.ending.retire(e.s.v)
 }
 
 // An idSource makes contact ids, random UUIDs. One question to the system for

@@ -259,6 +259,12 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, by sheet.Field,
 	if err != nil {
 		return 0, err
 	}
+	var ids []string
+	for _, a := range s.v.runningSlices(m.object) {
+		ids = append(ids, a.object)
+	}
+	defer s.v.frozen.freeze(ids)() // reading a slice must not keep anybody from being erased
+	gone := map[[16]byte]bool{}
 	for len(places) > 0 { // in the list's order: those of a segment stand together
 		g := places[0].segment
 		n := slices.IndexFunc(places, func(p place) bool { return p.segment != g })
@@ -273,6 +279,7 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, by sheet.Field,
 		for _, p := range places[:n] {
 			stones.bury(func(f sheet.Field) string { return t.get(p.row, string(f)) }, by)
 			rows = append(rows, p.row)
+			gone[t.meta(p.row).id] = true
 		}
 		t.remove(rows)
 		if err := e.replace(*g, t); err != nil {
@@ -291,6 +298,9 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, by sheet.Field,
 	count := int64(n)
 	entry.Count = &count
 	e.carriesOut = asked
+	if e.ending, err = s.endSlicesOf(ctx, m, gone); err != nil {
+		return 0, err
+	}
 	if err := e.commit(ctx, entry); err != nil {
 		return 0, err
 	}

@@ -276,6 +276,12 @@ func rowsRead(a *statement) *int64 {
 // overwrite.
 func (d *draft) endAccess(status string, now time.Time) {
 	d.dropWraps()
+	for _, blob := range []string{blobCopy, blobPeople} {
+		if _, ok := d.blobs[blob]; ok {
+			d.remove(blob)
+			delete(d.facts, blob+"-to")
+		}
+	}
 	d.facts[factStatus] = status
 	d.facts[factEnded] = day(now)
 }
@@ -300,6 +306,10 @@ func (d *draft) dropWraps() {
 // returnAccess makes a grant a request again, of a member who has lost every key,
 // for the time that is left of it.
 func (d *draft) returnAccess(now time.Time) {
+	if d.isSlice() {
+		d.endAccess(StatusRevoked, now)
+		return
+	}
 	d.dropWraps()
 	if epoch := d.facts[factKeysEpoch]; epoch != "" {
 		d.facts[factLostEpoch] = epoch

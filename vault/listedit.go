@@ -138,7 +138,7 @@ func (s *Session) dropFromGrants(ctx context.Context, m *statement, d *draft, ac
 		left := slices.DeleteFunc(fieldsOf(a), func(f sheet.Field) bool { return string(f) == field })
 		switch {
 		case !a.undecided():
-		case len(left) == 0:
+		case len(left) == 0, a.isSlice() && len(left) < len(fieldsOf(a)):
 			g.endAccess(StatusRevoked, s.v.clock.now())
 		default:
 			g.setFields(left)

@@ -51,7 +51,7 @@ func (s *Session) UndoImport(ctx context.Context, id ListID, batch BatchID) (u *
 	}
 	s.v.noteNow()
 	s.v.Sweep(ctx)
-	return u, nil
+	return u, s.endSlices(ctx, id)
 }
 
 func errNoBatch() error {

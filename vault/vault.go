@@ -281,7 +281,7 @@ func (v *Vault) load(ctx context.Context) error {
 			known[e.List] = &damage{}
 		case audit.AccessRequest:
 			dispensable[e.Subject] = ListID(e.List)
-		case audit.WaitOpen, audit.ErasureAsk:
+		case audit.WaitOpen, audit.ErasureAsk, audit.SliceCut: // nothing of a list is sealed to what they give
 			dispensable[e.Subject] = ""
 		}
 		if k := known[e.List]; k != nil {

@@ -22,6 +22,7 @@ type Access struct {
 	Expires time.Time      `json:"expires"`          // of the grant; while pending, of the request
 	Status  string         `json:"status"`           // pending, granted, denied, revoked or lapsed
 
+	People   int    `json:"people,omitempty"`    // of a slice: how many it has
 	Rows     int    `json:"rows"`                // contacts read with it, each time counted; a search that found nobody counts as one
 	LastRead string `json:"last_read,omitempty"` // day; absent if it was never used
 }
@@ -44,6 +45,45 @@ type Approval struct {
 // A Denial refuses a request.
 type Denial struct {
 	Reason string `json:"reason"` // for who asked
+}
+
+// A Cut says what a slice is to have: some people of a list and some of its fields,
+// for some hours.
+type Cut struct {
+	Member   string            `json:"member"` // handle of who is to have it
+	Fields   []string          `json:"fields"`
+	Contacts []vault.ContactID `json:"contacts,omitempty"` // these, or
+	People   int               `json:"people,omitempty"`   // so many who are on no other slice that runs
+	For      int64             `json:"for_seconds"`
+	Reason   string            `json:"reason"` // for who has it
+}
+
+// A Sheet is a slice as its holder reads it.
+type Sheet struct {
+	Access
+	Number   string         `json:"number"` // to write on paper
+	Title    string         `json:"title"`  // of the list
+	Contacts []SheetContact `json:"contacts"`
+}
+
+// A SheetContact is one person on a sheet.
+type SheetContact struct {
+	ID     vault.ContactID `json:"id"`
+	Values []string        `json:"values"` // in the order of the sheet's fields
+}
+
+// CutSlice gives a member a slice of a list.
+func (c *Client) CutSlice(ctx context.Context, list vault.ListID, cut Cut) (*Access, error) {
+	return c.access(ctx, http.MethodPost, listPath(list, "/slices"), cut)
+}
+
+// Slice reads a slice that the caller has.
+func (c *Client) Slice(ctx context.Context, id vault.AccessID) (*Sheet, error) {
+	var s Sheet
+	if err := c.call(ctx, http.MethodGet, "/v1/slices/"+url.PathEscape(string(id)), nil, &s); err != nil {
+		return nil, err
+	}
+	return &s, nil
 }
 
 // RequestAccess asks the stewards of a list for access.

@@ -94,6 +94,70 @@ func (d *demoRun) share(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	err = d.tell("the coworker types in a paper sheet, with access to add and nothing else; who was added is on the list when she opens it", func() ([]string, error) {
+		a, err := guest.RequestAccess(ctx, d.list, client.AccessRequest{Fields: []string{"name", "phone"}, Actions: []string{"add"}, For: 3600, Reason: demoReason})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := d.client.ApproveAccess(ctx, a.ID, client.Approval{}); err != nil {
+			return nil, err
+		}
+		added, err := guest.AddContact(ctx, d.list, map[string]string{"name": "Teodoro Inventado", "phone": "212-555-0169"})
+		if err != nil {
+			return nil, err
+		}
+		if !added.Inbox {
+			return nil, errors.New("who was added does not wait for her")
+		}
+		_, err = read()
+		if err := wants(err, vault.Forbidden); err != nil {
+			return nil, err
+		}
+		rows, err := d.read(ctx)
+		if err == nil && len(rows) != 4 {
+			err = errors.New("who was added is not on the list")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, err := d.client.RevokeAccess(ctx, a.ID); err != nil {
+			return nil, err
+		}
+		_, err = d.client.EraseContact(ctx, d.list, added.ID)
+		return nil, err
+	})
+	if err != nil {
+		return err
+	}
+	err = d.tell("a call sheet: one person's name and phone, for an evening; erasing that person takes it back", func() ([]string, error) {
+		someone, err := d.client.AddContact(ctx, d.list, map[string]string{"name": "Rufina Supuesta", "phone": "212-555-0170"})
+		if err != nil {
+			return nil, err
+		}
+		cut, err := d.client.CutSlice(ctx, d.list, client.Cut{Member: demoGuest, Fields: []string{"name", "phone"}, Contacts: []vault.ContactID{someone.ID}, For: 4 * 3600, Reason: demoReason})
+		if err != nil {
+			return nil, err
+		}
+		sheet, err := guest.Slice(ctx, cut.ID)
+		if err != nil {
+			return nil, err
+		}
+		if len(sheet.Contacts) != 1 || sheet.Contacts[0].Values[0] != "Rufina Supuesta" {
+			return nil, errors.New("the sheet has somebody else")
+		}
+		_, err = read()
+		if err := wants(err, vault.Forbidden); err != nil {
+			return nil, err
+		}
+		if _, err := d.client.EraseContact(ctx, d.list, someone.ID); err != nil {
+			return nil, err
+		}
+		_, err = guest.Slice(ctx, cut.ID)
+		return []string{"printed, it says: CONFIDENTIAL, sheet " + sheet.Number + ", shred by " + timeText(sheet.Expires)}, wants(err, vault.Forbidden)
+	})
+	if err != nil {
+		return err
+	}
 	return d.tell("access for two seconds ends after two seconds, by itself", func() ([]string, error) {
 		a, err := ask(2)
 		if err != nil {

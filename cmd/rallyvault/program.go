@@ -50,6 +50,8 @@ func (p *program) root() *cobra.Command {
 			p.contactAddCmd(), p.contactCorrectCmd(), p.contactFindCmd(), p.contactEraseCmd()),
 		group("access", "some fields of a list, for a coworker, for a time",
 			p.accessRequestCmd(), p.accessPendingCmd(), p.accessLsCmd(), p.accessApproveCmd(), p.accessDenyCmd(), p.accessRevokeCmd()),
+		group("slice", "call sheets: some people of a list, for some hours",
+			p.sliceCutCmd(), p.sliceShowCmd()),
 		p.signingKeyCmd(),
 		group("audit", "the audit trail",
 			p.auditLogCmd(), p.auditVerifyCmd(), p.auditExportCmd()),

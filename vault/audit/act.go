@@ -47,6 +47,7 @@ const (
 	AccessDeny    Act = "access.deny"    // Subject was refused
 	AccessRevoke  Act = "access.revoke"  // Subject was ended, by a steward or given back by its holder; Count contacts had been read with it
 	AccessLapse   Act = "access.lapse"   // Subject has lapsed; Count contacts had been read with it
+	SliceCut      Act = "slice.cut"      // Subject, a copy of Fields of Count people of List, was given to a member; Deadline is when it lapses
 	AccessPurge   Act = "access.purge"   // Subject, which had ended long before, was forgotten
 
 	InboxAdd   Act = "inbox.add"   // somebody was left in the inbox of List by the access Subject
@@ -74,7 +75,7 @@ func (a Act) Valid() bool {
 		MemberInvite, MemberJoin, MemberReset, MemberDisable, MemberPromote, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
 		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview, ListRekey, ListStewardAdd, ListStewardRemove,
 		ListDestroyIntent, ListDestroy,
-		AccessRequest, AccessGrant, AccessDeny, AccessRevoke, AccessLapse, AccessPurge,
+		AccessRequest, AccessGrant, AccessDeny, AccessRevoke, AccessLapse, AccessPurge, SliceCut,
 		InboxAdd, InboxMerge, ErasureAsk,
 		WaitOpen, WaitAgree, WaitAgreeInvitee, WaitSilence, WaitRefuse, WaitLapse,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
