@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -337,4 +338,61 @@ func TestSliceRaces(t *testing.T) {
 	d.Stop()
 	d.Start()
 	sound(t, d.House, d.SignIn(), len(acts(t, d.House, 0)))
+}
+
+// TestSliceOvertaken: somebody who is erased while a slice is being cut is not on it,
+// and a slice that is cut while somebody is being erased ends if they are on it.
+func TestSliceOvertaken(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	d.Stop()
+	store := &turningStore{}
+	d.Wrap = func(s vault.Store) vault.Store {
+		store.Store = s
+		return store
+	}
+	d.Start()
+	d.s, d.birch = d.SignIn(), d.as(t, "birch", birchs)
+	other := d.SignIn()
+	turn := func(blob string, then func()) {
+		var turned atomic.Bool
+		hook := func(_, name string) {
+			if strings.HasPrefix(name, blob) && turned.CompareAndSwap(false, true) {
+				store.then.Store(nil)
+				then()
+			}
+		}
+		store.then.Store(&hook)
+	}
+	begun := false
+	turn("recipient/1/L", func() { // the rows have been read by then
+		begun = true
+		must(t)(other.EraseContact(ctx, d.list, d.ids[0]))
+	})
+	id := d.cut(t, calls(1, "name"))
+	if got := d.sheet(t, d.birch, id); got != "Luis Prueba\n" || !begun {
+		t.Errorf("erased while it was cut: got %q", got)
+	}
+	var late *vault.Access
+	turn("people", func() {
+		c := calls(0, "name")
+		c.Contacts = []vault.ContactID{d.ids[1], d.ids[2]}
+		var err error
+		if late, err = other.CutSlice(ctx, d.list, c); err != nil {
+			t.Error(err)
+		}
+	})
+	if e, err := d.s.EraseContact(ctx, d.list, d.ids[2]); err != nil || e.Erased != 1 {
+		t.Fatalf("got %+v, %v", e, err)
+	}
+	if late == nil {
+		t.Fatal("no slice was cut meanwhile")
+	}
+	if got := d.sheet(t, d.birch, late.ID); got != "no-grant" {
+		t.Errorf("cut while somebody on it was erased: got %q", got)
+	}
+	if got := d.sheet(t, d.birch, id); got != "Luis Prueba\n" {
+		t.Errorf("of somebody else: got %q", got)
+	}
 }
