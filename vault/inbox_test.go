@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,6 +196,10 @@ func TestInboxOfDestroyedList(t *testing.T) {
 	}
 	if lists, err := st.Store.InboxLists(ctx); err != nil || len(lists) != 0 {
 		t.Errorf("got %v, %v", lists, err)
+	}
+	var left int
+	if err := openSQL(t, st.Dir).QueryRow(`SELECT count(*) FROM object WHERE statement LIKE '% erasure %'`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d erasures are left, %v", left, err)
 	}
 	for line := range opened(t, before, st.Dir, vaulttest.Passphrase) {
 		if strings.HasPrefix(line, "rallyvault/1 inbox ") || strings.HasPrefix(line, "rallyvault/1 person ") {
@@ -692,6 +697,96 @@ func TestUndoAfterInbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	if lines, _ := there(st.House, st.s, st.list); !slices.Equal(lines[3:], []string{"Zoe Otra,zoe@example.org,+12125550177"}) {
+		t.Errorf("got %q", lines)
+	}
+}
+
+// A lateStore says once that nothing waits, as one does in which what waits is not
+// committed yet.
+type lateStore struct {
+	turningStore
+	late atomic.Bool
+}
+
+func (s *lateStore) InboxLen(ctx context.Context, list string) (int, error) {
+	if s.late.CompareAndSwap(true, false) {
+		return 0, nil
+	}
+	return s.Store.InboxLen(ctx, list)
+}
+
+// TestInboxAndNewKeys: what is sealed to an L that is being replaced is not lost:
+// neither what is sealed before and stored after it, nor what is stored while the new
+// one is made.
+func TestInboxAndNewKeys(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := &desk{stage: newIntake(t)}
+	member(t, d.House, d.s, "cedar", "nobody guesses what the cedar says")
+	d.Stop()
+	store := &lateStore{}
+	d.Wrap = func(s vault.Store) vault.Store {
+		store.Store = s
+		return store
+	}
+	d.Start()
+	d.s, d.clerk = d.SignIn(), d.as(t, "birch", birchs)
+	turn := func(blob string, then func()) *atomic.Bool {
+		turned := new(atomic.Bool)
+		hook := func(object, name string) {
+			if object == string(d.list) && strings.HasPrefix(name, blob) && turned.CompareAndSwap(false, true) {
+				store.then.Store(nil)
+				then()
+			}
+		}
+		store.then.Store(&hook)
+		return turned
+	}
+	add := func(email string) error {
+		_, err := d.clerk.AddContact(ctx, d.list, map[string]string{"name": "New", "email": email})
+		return err
+	}
+
+	turned := turn("recipient/1/L", func() {
+		must(t)(d.s.EditList(ctx, d.list, vault.ListEdit{DropField: "postal_code"}))
+	})
+	if err := add("sealed-before@example.org"); err != nil || !turned.Load() {
+		t.Errorf("sealed to the L of before: %v", err)
+	}
+	turned = turn("recipient/2/L", func() {
+		must(t)(d.s.AddSteward(ctx, d.list, "cedar"))
+		if err := d.s.RemoveSteward(ctx, d.list, "cedar"); err != nil {
+			t.Error(err)
+		}
+	})
+	if e, err := d.clerk.EraseByAddress(ctx, d.list, "ana@example.org", ""); err != nil || e.Asked != 1 || !turned.Load() {
+		t.Errorf("an erasure, likewise: %+v, %v", e, err)
+	}
+
+	d.Contacts(d.s, d.list)
+	must(t)(0, add("not-seen@example.org"))
+	store.late.Store(true)
+	turned = turn("tombstones", func() {
+		refused(t, "while L is replaced", add("held-off@example.org"), vault.Unavailable, "list-changing", "")
+		_, err := d.clerk.EraseContact(ctx, d.list, d.ids[1])
+		refused(t, "an erasure while L is replaced", err, vault.Unavailable, "list-changing", "")
+	})
+	must(t)(d.s.EditList(ctx, d.list, vault.ListEdit{DropField: "phone"}))
+	if !turned.Load() {
+		t.Error("nothing was tried while a field was dropped")
+	}
+	must(t)(d.s.AddSteward(ctx, d.list, "cedar"))
+	must(t)(0, add("not-seen-either@example.org"))
+	store.late.Store(true)
+	if err := d.s.RemoveSteward(ctx, d.list, "cedar"); err != nil {
+		t.Fatal(err)
+	}
+	if d.pending(t) {
+		t.Error("the list has no new keys")
+	}
+	lines, _ := d.Contacts(d.s, d.list)
+	want := []string{"Luis Prueba,luis@example.org", "Rosa Prueba,rosa@example.org", "New,sealed-before@example.org", "New,not-seen@example.org", "New,not-seen-either@example.org"}
+	if !slices.Equal(lines, want) {
 		t.Errorf("got %q", lines)
 	}
 }
