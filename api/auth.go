@@ -110,7 +110,7 @@ func (s *Server) getSession(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, client.Who{Handle: w.Handle, Role: w.Role, Expires: stamp(w.Expires)})
+	return answer(c, http.StatusOK, client.Who{Handle: w.Handle, Role: w.Role, Expires: stamp(w.Expires), Due: w.Due})
 }
 
 // deleteSession handles DELETE /v1/session.

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,7 +13,8 @@ import (
 
 // The rules of a review.
 const (
-	passphraseAge = 180 * 24 * time.Hour // older passphrases are named
+	reviewEvery   = 180 * 24 * time.Hour // from one review to when the next is due
+	passphraseAge = 180 * 24 * time.Hour // older passphrases are named, and due to be changed
 	unusedGrant   = 14 * 24 * time.Hour  // a grant that nobody has read with for so long is to be ended
 	staleMember   = 180 * 24 * time.Hour // a member who has not signed in for so long is to be disabled
 )
@@ -22,6 +24,55 @@ const (
 	proposeEndGrant = "grant-unused"
 	proposeDisable  = "member-stale"
 )
+
+// factReviewed is of the vault: the day of the last review.
+const factReviewed = "reviewed"
+
+// What can be due, see Session.Due.
+const (
+	DueReview     = "review"     // for organisers
+	DuePassphrase = "passphrase" // the member's own is old
+)
+
+// Due says what the member ought to do one of these days.
+func (s *Session) Due() (due []string) {
+	now := s.v.clock.now()
+	old := func(text string, d time.Duration) bool {
+		since, err := time.Parse(time.DateOnly, text)
+		return err != nil || now.Sub(since) > d
+	}
+	self, me := s.v.statement(s.v.ID()), s.v.statement(string(s.member))
+	if s.role() == Organiser && old(cmp.Or(self.fact(factReviewed), self.fact("founded")), reviewEvery) {
+		due = append(due, DueReview)
+	}
+	if me != nil && old(me.fact(factPassphraseSince), passphraseAge) {
+		due = append(due, DuePassphrase)
+	}
+	return due
+}
+
+// noteReviewed records that a review was looked at, once a day.
+func (s *Session) noteReviewed(ctx context.Context) (err error) {
+	for range 8 {
+		self := s.v.statement(s.v.ID())
+		today := day(s.v.clock.now())
+		if self.fact(factReviewed) == today {
+			return nil
+		}
+		d := self.draft()
+		d.facts[factReviewed] = today
+		err = s.do(ctx, func(t *actTx) error {
+			if err := d.store(t); err != nil {
+				return err
+			}
+			return t.record(audit.Entry{Act: audit.VaultReview, By: string(s.member)})
+		})
+		if !hasCode(err, errChanged.Code) {
+			break
+		}
+	}
+	return err
+}
 
 // A Review is what a group looks at every half year: who can reach what, and
 // what ought to be done about it.
@@ -66,8 +117,17 @@ type Proposal struct {
 	Text    string // a sentence part for people
 }
 
-// Review looks at grants, members, lists and recovery. Organisers may.
+// Review looks at grants, members, lists and recovery. Organisers may. It is in the
+// trail, and the next one is due six months later.
 func (s *Session) Review(ctx context.Context) (*Review, error) {
+	r, err := s.review(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r, s.noteReviewed(ctx)
+}
+
+func (s *Session) review(ctx context.Context) (*Review, error) {
 	if s.role() != Organiser {
 		return nil, errOrganisersOnly("vault.Review", "review who can reach what")
 	}
@@ -183,7 +243,7 @@ func (s *Session) ApplyReview(ctx context.Context) (*Review, error) {
 	}
 	var applied []Proposal
 	done := func(p Proposal) { applied = append(applied, p) }
-	r, err := s.Review(ctx)
+	r, err := s.review(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/audit"
+	"github.com/rallyvault/rallyvault/vault/vaulttest"
 )
 
 // TestReviewApplied: grants that nobody reads with for two weeks are ended in one
@@ -92,5 +93,57 @@ func TestReviewApplied(t *testing.T) {
 	cannotSignIn(t, d.House, "who did not come", "elm", newer)
 	if ws, err := d.s.Waits(ctx); err != nil || len(ws) != 1 || ws[0].Handle != "rowan" {
 		t.Errorf("got %+v, %v, want the other organiser's to wait", ws, err)
+	}
+}
+
+// TestDue: organisers are told when nobody has looked for half a year, everybody
+// when their passphrase is as old; looking is in the trail once a day.
+func TestDue(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	due := func(s *vault.Session) []string {
+		t.Helper()
+		w, err := s.Who(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.Due
+	}
+	later := func(days int) {
+		d.Clock.Add(time.Duration(days) * 24 * time.Hour)
+		d.s, d.birch = d.SignIn(), d.as(t, "birch", birchs)
+	}
+	later(179)
+	if got := due(d.s); got != nil {
+		t.Errorf("after 179 days: got %v", got)
+	}
+	later(2)
+	if got := due(d.s); !slices.Equal(got, []string{vault.DueReview, vault.DuePassphrase}) {
+		t.Errorf("after 181 days: got %v", got)
+	}
+	if got := due(d.birch); !slices.Equal(got, []string{vault.DuePassphrase}) {
+		t.Errorf("a member, after 181 days: got %v", got)
+	}
+	from := int64(len(acts(t, d.House, 0)))
+	for range 3 {
+		if _, err := d.s.Review(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.birch.Review(ctx); vault.KindOf(err) != vault.Forbidden {
+		t.Errorf("a member: got %v", err)
+	}
+	if e := acts(t, d.House, from); count(e, audit.VaultReview) != 1 || len(e) != 1 {
+		t.Errorf("got %+v, want one review", e)
+	}
+	if _, err := d.s.ChangePassphrase(ctx, secret(vaulttest.Passphrase), secret(newer)); err != nil {
+		t.Fatal(err)
+	}
+	d.Stop()
+	d.Start()
+	d.s = as(t, d.House, "maple", newer)
+	if got := due(d.s); got != nil {
+		t.Errorf("after both: got %v", got)
 	}
 }

@@ -363,6 +363,7 @@ type Who struct {
 	Handle  string    `json:"handle"`
 	Role    Role      `json:"role"`
 	Expires time.Time `json:"expires"`
+	Due     []string  `json:"due"` // see Session.Due
 }
 
 // Who returns the session's member.
@@ -371,7 +372,7 @@ func (s *Session) Who(ctx context.Context) (Who, error) {
 	if err != nil {
 		return Who{}, err
 	}
-	return Who{Handle: handle, Role: s.role(), Expires: s.expires}, nil
+	return Who{Handle: handle, Role: s.role(), Expires: s.expires, Due: s.Due()}, nil
 }
 
 func (s *Session) role() Role {

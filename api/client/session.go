@@ -41,6 +41,7 @@ type Who struct {
 	Handle  string     `json:"handle"`
 	Role    vault.Role `json:"role"`
 	Expires time.Time  `json:"expires"`
+	Due     []string   `json:"due,omitempty"` // vault.DueReview, vault.DuePassphrase
 }
 
 // A SessionInfo is one of the caller's sessions. From where it is used is not

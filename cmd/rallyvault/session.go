@@ -333,6 +333,9 @@ func (p *program) login(ctx context.Context, handle, file string) error {
 	}{"done", s.Vault, s.Expires.UTC().Truncate(time.Second)}, func(w io.Writer) {
 		fmt.Fprintf(w, "signed in until %s, or until the service stops\n", timeText(s.Expires))
 	})
+	if who, err := c.WhoAmI(ctx); err == nil { // signed in, whatever else is known
+		p.remind(who.Due)
+	}
 	return nil
 }
 
@@ -412,8 +415,21 @@ func (p *program) whoamiCmd() *cobra.Command {
 			p.say(who, func(w io.Writer) {
 				fmt.Fprintf(w, "%s, %s, until %s\n", clean(who.Handle), who.Role, timeText(who.Expires))
 			})
+			p.remind(who.Due)
 			return nil
 		})})
+}
+
+// remind says what is due.
+func (p *program) remind(due []string) {
+	for _, d := range due {
+		switch d {
+		case vault.DueReview:
+			p.note("nobody has looked for six months at who can reach what: rallyvault review")
+		case vault.DuePassphrase:
+			p.note("your passphrase is six months old: rallyvault passphrase sets another")
+		}
+	}
 }
 
 // timeText writes a time as every answer does: RFC 3339, UTC, whole seconds.

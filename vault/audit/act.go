@@ -8,6 +8,7 @@ const (
 	VaultSetup    Act = "vault.setup"    // the vault was made; By is its first organiser
 	VaultPurge    Act = "vault.purge"    // start cleared what an interrupted act had left: unnamed locks, imports without an end; Count says how many
 	ClockAccepted Act = "clock.accepted" // somebody declared a clock right that stood behind the newest recorded time
+	VaultReview   Act = "vault.review"   // By, an organiser, looked at who can reach what
 	VaultLockdown Act = "vault.lockdown" // an organiser ended everybody's sessions, Count of them
 	TamperFound   Act = "tamper.found"   // a stored object did not match what the trail vouches for; Subject is the object
 
@@ -70,7 +71,7 @@ const (
 // Valid reports whether a is one of the acts above.
 func (a Act) Valid() bool {
 	switch a {
-	case VaultSetup, VaultPurge, ClockAccepted, VaultLockdown, TamperFound,
+	case VaultSetup, VaultPurge, ClockAccepted, VaultReview, VaultLockdown, TamperFound,
 		SessionOpen, SessionClose, SessionEnd, MemberPassphrase,
 		MemberInvite, MemberJoin, MemberReset, MemberDisable, MemberPromote, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover,
 		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview, ListRekey, ListStewardAdd, ListStewardRemove,
