@@ -19,6 +19,7 @@ import (
 // its own, as a preview first, and reads every cell back. Rows that repeat a
 // person fill what the first one left empty.
 func TestCorpus(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	wants, err := filepath.Glob("sheet/testdata/corpus/*.want.json")
 	if err != nil || len(wants) < 60 {

@@ -104,6 +104,7 @@ func fit(t *testing.T, h *vaulttest.House, s *vault.Session) {
 // told. At the moment when a destruction is answered with a certificate, no lock
 // of the list is on the device.
 func TestFaultRounds(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	acked, doubt, crashes := map[string]int{}, 0, 0

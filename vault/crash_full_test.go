@@ -59,6 +59,7 @@ func diskFull(t *testing.T, what string, err error) {
 // its turn. The act is refused, nothing has changed, and all goes on when there is
 // space again.
 func TestFullDisk(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	others := map[string]func(ctx context.Context, st *stage) error{
 		"sign in": func(ctx context.Context, st *stage) error {

@@ -204,6 +204,7 @@ func sound(t *testing.T, h *vaulttest.House, s *vault.Session, started int) {
 // process leaves it, and opens the copy: the act has happened or it has not,
 // and it has if it was acknowledged.
 func TestKilled(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	for name, act := range changes {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
@@ -269,6 +270,7 @@ func TestKilled(t *testing.T) {
 // TestKilledDestroying: from the moment the intent is recorded the list is
 // gone, and the next start finishes it.
 func TestKilledDestroying(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	st := newStage(t)
 	mem := memoryDir(t)
@@ -326,6 +328,7 @@ var errBroken = errors.New("the store is broken")
 // acknowledged, nothing has changed, and the service goes on when the fault is
 // gone, also after a restart.
 func TestFailingStore(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	full := &vault.Error{Kind: vault.Unavailable, Op: "test", Msg: "the disk is full"}
 	for name, act := range changes {

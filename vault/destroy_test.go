@@ -118,6 +118,7 @@ func endedWell(t *testing.T, h *vaulttest.House, s *vault.Session, damaged, othe
 // TestDestroyDamaged: an organiser ends a list whose manifest is damaged, in
 // whatever way: the slot file knows its locks.
 func TestDestroyDamaged(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	for how := range damages {
 		t.Run(strings.ReplaceAll(how, " ", "-"), func(t *testing.T) {
@@ -145,6 +146,7 @@ func TestDestroyDamaged(t *testing.T) {
 // and is kept from there: the one the list was made with, or the one to which
 // it was shortened.
 func TestDamagedEndsAtDeadline(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	for _, when := range []string{"running", "at start"} {
 		for _, shortened := range []bool{false, true} {

@@ -184,6 +184,7 @@ func randomSheet(rng *rand.Rand, consent sheet.Consent) (text string, rows []per
 // counts the same and keeps nothing, and what is read back is what merging
 // says.
 func TestImportAgainstModel(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)

@@ -351,6 +351,7 @@ func TestEraseByGrant(t *testing.T) {
 // TestEraseEverywhere: a member erases somebody from the lists whose keys they
 // hold, and asks the stewards of all others to, also of those that they do not see.
 func TestEraseEverywhere(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	d := newDesk(t)
@@ -389,6 +390,7 @@ func TestEraseEverywhere(t *testing.T) {
 // anybody can, and nothing else: what is garbage, of another list, put back or twice
 // there is passed over, and recorded.
 func TestForgedInbox(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	st := newIntake(t)
@@ -469,6 +471,7 @@ func TestForgedInbox(t *testing.T) {
 // TestForgedErasure: erasures are vouched for. One that was made up keeps the vault
 // from starting, like any statement; one that is damaged is dropped.
 func TestForgedErasure(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	st := newIntake(t)
@@ -511,6 +514,7 @@ func TestForgedErasure(t *testing.T) {
 // of carrying an erasure out: whoever opens the copy finds everybody once, and
 // nobody who was erased.
 func TestKilledMerging(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	st := newIntake(t)
@@ -550,6 +554,7 @@ func TestKilledMerging(t *testing.T) {
 // TestFailingMerge breaks every step of a merge in its turn: nothing is shown, and
 // afterwards everybody is there once.
 func TestFailingMerge(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	st := newIntake(t)

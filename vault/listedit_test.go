@@ -603,6 +603,7 @@ func TestPrivateList(t *testing.T) {
 // TestDropQuestionWithTitle: an edit that drops a question and changes the
 // title seals both changes once, and leaves no lock that nothing names.
 func TestDropQuestionWithTitle(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	title, purpose := "New title", "a new purpose"

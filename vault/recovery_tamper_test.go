@@ -15,6 +15,7 @@ import (
 // nothing else, every edit by which an access could be had, kept or prolonged.
 // None is accepted at the next start, or what was edited does not open.
 func TestTamperedHolders(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	g := newGrove(t, "2/3")

@@ -163,6 +163,7 @@ const (
 // TestRecoverWithEverySubset: any k of n give a member a new passphrase and
 // what the member held; fewer never do.
 func TestRecoverWithEverySubset(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	for _, scheme := range []string{"2/3", "3/5"} {
 		t.Run(strings.ReplaceAll(scheme, "/", " of "), func(t *testing.T) {

@@ -288,6 +288,7 @@ func (a *attack) everyStored(met vault.ContactID) []*stored {
 // answer and nothing else, whatever the cause; the audit trail has one entry of
 // it, however often it is met, and no act that used it.
 func TestEveryBlobFailsClosed(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	f := newTarget(t)
 	dir := filepath.Join(memoryDir(t), "data")

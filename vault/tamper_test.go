@@ -552,6 +552,7 @@ func memoryDir(t *testing.T) string {
 // be refused with its place named, none may make the vault give a wrong value
 // or end an access.
 func TestDatabaseWriter(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	f := newTarget(t)
 	dir := filepath.Join(memoryDir(t), "data")

@@ -213,6 +213,7 @@ func (m *undoModel) undo(n int) (u vault.Undoing) {
 // edits of fields and undoings, with restarts and hours between them, and
 // compares every contact with the model.
 func TestUndoAgainstModel(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	h := vaulttest.New(t)
 	start := h.Clock.Now()

@@ -481,6 +481,7 @@ func TestUndoManySegments(t *testing.T) {
 // other segments, and what is too large to be deleted in the commit is deleted
 // after it. Killed at any step, it has happened or it has not.
 func TestUndoElsewhere(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	st := newStage(t)
 	s := st.s
