@@ -33,8 +33,8 @@ const (
 	factAddToday  = "add-today"  // sign-ups by it on that day
 )
 
-// Names of an access's blobs, beside the wraps of a grant: F_meta and the granted
-// F's, each sealed to the member inside a lock of its own.
+// Names of an access's blobs, beside the wraps of a grant: F_meta, the granted F's
+// and, to export, P, each sealed to the member inside a lock of its own.
 const (
 	blobReason = "reason" // why it was asked for; sealed to L and the member
 	blobAnswer = "answer" // why it was refused; sealed likewise
@@ -50,17 +50,15 @@ const (
 )
 
 // Actions are what can be asked for on a list, in their order.
-var Actions = []string{ActionRead, ActionAdd, ActionCorrect, ActionErase}
+var Actions = []string{ActionRead, ActionAdd, ActionCorrect, ActionErase, ActionExport}
 
 const (
 	ActionRead    = "read"    // reading, and looking people up
 	ActionAdd     = "add"     // adding people, in the granted fields; it takes no key
 	ActionErase   = "erase"   // leaving erasures for a steward; likewise
 	ActionCorrect = "correct" // changing the granted fields of people who are on the list, and whether they may be shared; a no stays one
+	ActionExport  = "export"  // sending people to a partner in the group's name: it takes the keys of the fields, and P
 )
-
-// laterActions are those that a later version has.
-var laterActions = []string{"export"}
 
 // Policy for access.
 const (
@@ -133,7 +131,9 @@ func (s *statement) may(action string) bool {
 
 // opens reports whether an access, once granted, gives keys: who only adds people,
 // or asks for erasures, needs none.
-func (s *statement) opens() bool { return s.may(ActionRead) || s.may(ActionCorrect) }
+func (s *statement) opens() bool {
+	return s.may(ActionRead) || s.may(ActionCorrect) || s.may(ActionExport)
+}
 
 // accesses returns what there is of one list, in no order.
 func (v *Vault) accesses(list string) []*statement {
@@ -245,12 +245,7 @@ func checkActions(op string, asked []string) ([]string, error) {
 		asked = []string{ActionRead}
 	}
 	for _, a := range asked {
-		switch {
-		case slices.Contains(Actions, a):
-		case slices.Contains(laterActions, a):
-			return nil, &Error{Kind: NotBuilt, Op: op, Code: "not-in-this-version", Msg: "the action " + a + " is not in this version",
-				Hint: "a steward can do that for you"}
-		default:
+		if !slices.Contains(Actions, a) {
 			return nil, &Error{Kind: Invalid, Op: op, Code: "action-unknown", Fields: []FieldError{{"actions", "not an action"}},
 				Msg: "the actions are " + strings.Join(Actions, ", ")}
 		}

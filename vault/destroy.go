@@ -69,6 +69,7 @@ func (s *Session) destroyList(ctx context.Context, id ListID, p permit) (*Certif
 	if err != nil {
 		return nil, err
 	}
+	s.rekeyGroup(ctx)
 	s.v.Sweep(ctx)
 	return cert, nil
 }
@@ -202,6 +203,9 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 		}
 		d.set(blobNote, slots.ID{}, note)
 		if err := d.store(t); err != nil {
+			return err
+		}
+		if err := t.groupKeyLeft(t.accesses(d.object)); err != nil {
 			return err
 		}
 		for _, a := range append(t.accesses(d.object), t.erasures(d.object)...) {

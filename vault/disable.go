@@ -11,7 +11,7 @@ import (
 // DisableMember ends a member's access: every wrap that the member holds goes, the
 // passphrase file and an invitation with them, their locks are overwritten, and the
 // sessions end at once. O is replaced in the same act, and P if the member held
-// it, so that whoever kept a copy of them reads nothing that is written from then
+// it, by a grant too, so that whoever kept a copy of them reads nothing that is written from then
 // on; lists of which the member held keys are re-keyed. The handle, the id and what
 // the audit trail says stay, and ResetMember brings the member back. Organisers may;
 // of an organiser, two of them.
@@ -64,6 +64,7 @@ func (s *Session) disable(ctx context.Context, member string, p permit) error {
 	defer v.holdLists(ctx, lists)()
 	group := []*regroup{{key: keyO}, {key: keyP}}
 	var members []*statement
+	heldP := false // so that it is replaced
 	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		if err := v.noDamagedList(op); err != nil {
 			return audit.Entry{}, err
@@ -78,13 +79,17 @@ func (s *Session) disable(ctx context.Context, member string, p permit) error {
 			return audit.Entry{}, errOvertaken()
 		}
 		self, lists, err := u.dropHoldings(op, who, func(m *statement) bool {
-			return len(m.sealedTo(keyO)) > 0 || holds(member)(m) || m.fact(factMember) == member // asked for meanwhile
+			return len(m.sealedTo(keyO)) > 0 || holds(member)(m) || m.fact(factMember) == member || // asked for meanwhile
+				heldP && m.kind == kindAccess && len(m.wrapsOf(keyP)) > 0
 		})
 		if err != nil {
 			return audit.Entry{}, err
 		}
+		_, heldP = self.blobs[wrapName(self.int("epoch-P"), keyP, member)]
+		heldP = heldP || len(who.wrapsOf(keyP)) > 0
 		for _, a := range u.accesses {
 			if a.fact(factMember) == member {
+				heldP = heldP || len(a.wrapsOf(keyP)) > 0
 				u.draft(a).endAccess(StatusRevoked, v.clock.now())
 			}
 		}
@@ -93,7 +98,7 @@ func (s *Session) disable(ctx context.Context, member string, p permit) error {
 		md.setTime(factDisabled, v.clock.now().Truncate(time.Hour))
 		members = slices.DeleteFunc(v.groupSealed(), func(m *statement) bool { return m == p.wait })
 		for _, r := range group {
-			if _, held := self.blobs[wrapName(self.int("epoch-"+r.key), r.key, member)]; !held && r.key != keyO && len(who.wrapsOf(r.key)) == 0 {
+			if r.key == keyP && !heldP {
 				continue
 			}
 			if err := s.replaceGroupKey(ctx, u, r, self, members, lists); err != nil {

@@ -157,3 +157,6 @@ func (s *Session) GiveP(ctx context.Context, handle string) error {
 		return audit.Entry{Act: audit.MemberPassphrase, By: string(s.member), Subject: who.object}, err
 	}, nil)
 }
+
+// RekeyGroup is rekeyGroup, as a sign-in does it.
+func (s *Session) RekeyGroup(ctx context.Context) { s.rekeyGroup(ctx) }

@@ -82,8 +82,8 @@ func (v *Vault) recordDamage(ctx context.Context) {
 
 // dropSpoilt removes the grants, requests and acts that wait whose statement was
 // found damaged, and says so in the trail. What a grant gave nobody knows any more:
-// its list is re-keyed, with a new L, so that it opens nothing that is written from
-// then on. What cannot be written now is found again at the next start.
+// its list is re-keyed, with a new L, and P replaced, so that it opens nothing that
+// is written from then on. What cannot be written now is found again at the next start.
 func (v *Vault) dropSpoilt(ctx context.Context) {
 	for object, list := range v.spoilt {
 		v.log.Error("a grant, a request or an act that waits is damaged and counts as ended", "object", object)
@@ -92,6 +92,11 @@ func (v *Vault) dropSpoilt(ctx context.Context) {
 				d := m.draft()
 				d.stewardLeft()
 				if err := d.store(t); err != nil {
+					return err
+				}
+			}
+			if list != "" {
+				if err := t.keyLeft(); err != nil {
 					return err
 				}
 			}

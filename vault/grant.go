@@ -43,8 +43,9 @@ func (s *Session) openToAnswer(id AccessID) (a, m *statement, err error) {
 }
 
 // ApproveAccess grants what was asked for: it wraps F_meta and the F's of the
-// granted fields, and nothing else, to the member. Stewards may; nobody approves
-// their own request where there is another steward.
+// granted fields, to export P too, and nothing else, to the member. Stewards may, of
+// what includes to export those who are organisers; nobody approves their own
+// request where there is another steward.
 func (s *Session) ApproveAccess(ctx context.Context, id AccessID, dec Decision) (*Access, error) {
 	const op = "vault.ApproveAccess"
 	v := s.v
@@ -124,6 +125,11 @@ func (s *Session) grantKeys(ctx context.Context, u *turnover, d *draft, m, who *
 	if !d.opens() {
 		d.rely(m, factFields)
 		return nil
+	}
+	if d.may(ActionExport) {
+		if err := s.grantGroupKey(ctx, u, d, who); err != nil {
+			return err
+		}
 	}
 	err := u.wrapFields(d, m.fieldEpoch(), who, func(name string) (*agebox.Identity, error) { return s.fieldKey(ctx, m, name) })
 	// An F that was replaced, or a field that was dropped, before this is durable
@@ -255,9 +261,11 @@ func (s *Session) RevokeAccess(ctx context.Context, id AccessID) (*Access, error
 	return s.access(ctx, id)
 }
 
-// rekeyAfter re-keys a list after somebody's access was ended, if the member can.
-// Otherwise, or if it fails, it stays pending.
+// rekeyAfter re-keys a list after somebody's access was ended, and replaces P if
+// that was given, as far as the member can. What cannot be done, or fails, stays
+// pending.
 func (s *Session) rekeyAfter(ctx context.Context, list ListID) {
+	s.rekeyGroup(ctx)
 	m := s.v.statement(string(list))
 	if m == nil || m.kind != kindList || !isSteward(m, s.member) {
 		return
@@ -313,6 +321,9 @@ func (d *draft) returnAccess(now time.Time) {
 	d.dropWraps()
 	if epoch := d.facts[factKeysEpoch]; epoch != "" {
 		d.facts[factLostEpoch] = epoch
+	}
+	if epoch := d.facts[factGroupEpoch]; epoch != "" {
+		d.facts[factLostGroupEpoch] = epoch
 	}
 	left := untilOf(d.statement).Sub(now)
 	if left <= 0 {
@@ -386,8 +397,11 @@ func (v *Vault) lapseAccesses(ctx context.Context) error {
 }
 
 // keepsForRekey reports whether an access is the one that tells that its list is
-// to be re-keyed. The caller holds mu.
+// to be re-keyed, or P replaced. The caller holds mu.
 func (v *Vault) keepsForRekey(a *statement) bool {
+	if keptGroupKey(a, v.self) {
+		return true
+	}
 	l := v.lists[ListID(a.fact(factList))]
 	return l != nil && l.damage == nil && keptKeys(a, l.manifest)
 }

@@ -23,11 +23,11 @@ type regroup struct {
 }
 
 // replaceGroupKey puts a new key in place of O or P: it is wrapped to everybody
-// who holds the old one and whom the turnover has not taken it from, to the
-// recovery shares and to invitations; what is sealed to the old one is sealed to it
-// anew; and the wraps of the old one go. So who has lost the key and has seen it
-// before, in a copy of the disk or in memory, opens nothing that is written from
-// then on.
+// who holds the old one and whom the turnover has not taken it from, by a grant that
+// is in force too, to the recovery shares and to invitations; what is sealed to the
+// old one is sealed to it anew; and the wraps of the old one go. So who has lost the
+// key and has seen it before, in a copy of the disk or in memory, opens nothing that
+// is written from then on.
 //
 // What is sealed to the old key and does not open any more is not saved by
 // refusing: whoever can spoil one blob would keep somebody from being disabled. A
@@ -50,7 +50,13 @@ func (s *Session) replaceGroupKey(ctx context.Context, u *turnover, r *regroup, 
 	d.setInt("epoch-"+r.key, epoch+1)
 	d.remove(recipientName(epoch, r.key))
 	d.setRecipient(recipientName(epoch+1, r.key), r.fresh.Recipient())
-	for _, in := range append([]*statement{self}, members...) {
+	if r.key == keyP {
+		delete(d.facts, factLeft)
+	}
+	for _, in := range slices.Concat([]*statement{self}, members, u.accesses) {
+		if len(in.wrapsOf(r.key)) == 0 {
+			continue
+		}
 		d := u.draft(in)
 		for _, w := range d.wrapsOf(r.key) {
 			d.remove(w.name)
@@ -58,8 +64,12 @@ func (s *Session) replaceGroupKey(ctx context.Context, u *turnover, r *regroup, 
 			if err != nil {
 				return err
 			}
-			if to != nil {
-				u.wrap(d, epoch+1, r.key, w.holder, r.fresh, to)
+			if to == nil {
+				continue
+			}
+			u.wrap(d, epoch+1, r.key, w.holder, r.fresh, to)
+			if in.kind == kindAccess {
+				d.setInt(factGroupEpoch, epoch+1)
 			}
 		}
 	}
@@ -128,12 +138,15 @@ func (s *statement) wrapsOf(key string) (out []keyWrap) {
 }
 
 // recipientOf returns to what a key of the group is wrapped for a holder, in the
-// vault's statement or in that of a member who is invited; nil for somebody who is
-// to have it no more. Whose identity is replaced meanwhile changes the vault's
-// statement too, which voids what was made from it.
+// vault's statement, in that of a member who is invited or in a grant; nil for
+// somebody who is to have it no more. Whose identity is replaced meanwhile changes
+// the vault's statement too, which voids what was made from it.
 func (v *Vault) recipientOf(ctx context.Context, self, in *statement, holder string) (*agebox.Recipient, error) {
 	if in.kind == kindMember {
 		return agebox.ParseRecipient(in.fact(factInvitationRecipient))
+	}
+	if in.kind == kindAccess && !in.granted(v.clock.now()) {
+		return nil, nil
 	}
 	if isRecoveryHolder(holder) {
 		if holder != self.recoveryHolder() {

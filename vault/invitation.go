@@ -318,6 +318,7 @@ func (s *Session) resetMember(ctx context.Context, member, handle string, p perm
 	if err != nil {
 		return Invitation{}, err
 	}
+	s.rekeyGroup(ctx)
 	return inv.out(), nil
 }
 

@@ -15,7 +15,7 @@ import (
 // field. crypto/KEYS.md has the whole table.
 const (
 	keyO = "O" // every member: titles, handles, the signing certificate
-	keyP = "P" // organisers: the signing key, partners, export grants
+	keyP = "P" // organisers, and who may export: the signing key, partners
 	keyL = "L" // a list's stewards: every key of the list
 )
 

@@ -38,6 +38,9 @@ func (s *Session) EditList(ctx context.Context, id ListID, e ListEdit) (*List, e
 	if err != nil {
 		return nil, err
 	}
+	if e.DropField != "" {
+		s.rekeyGroup(ctx) // a grant to export may have ended with the field
+	}
 	return s.describeNow(ctx, id)
 }
 

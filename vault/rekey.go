@@ -285,8 +285,10 @@ func (k *rekeying) renew(ctx context.Context, u *turnover, a *statement) error {
 }
 
 // rekeyAllPending re-keys the lists for which that is pending and of which the
-// member, who signs in, is a steward. What does not come to an end stays pending.
+// member, who signs in, is a steward, and for an organiser replaces P. What does not
+// come to an end stays pending.
 func (s *Session) rekeyAllPending(ctx context.Context) {
+	s.rekeyGroup(ctx)
 	_, lists := s.v.snapshot()
 	for _, m := range lists {
 		if !isSteward(m, s.member) || !s.v.rekeyPending(m) {
