@@ -281,7 +281,7 @@ func roomForAccess(op string, v *Vault, m *statement, member MemberID, now time.
 	defer v.mu.RUnlock()
 	waiting, own, ofList := 0, 0, 0
 	for _, a := range v.access {
-		if a.fact(factMember) == string(member) {
+		if a.fact(factMember) == string(member) && !a.isSlice() { // those are not their doing
 			own++
 			if statusOf(a, now) == StatusPending {
 				waiting++
@@ -324,7 +324,7 @@ func (v *Vault) sealAccessText(ctx context.Context, d *draft, blob string, m *st
 func (v *Vault) sealAccessBlob(d *draft, blob string, body []byte, l *agebox.Recipient) error {
 	to := []*agebox.Recipient{l}
 	delete(d.facts, blob+"-to")
-	if who := v.statement(d.fact(factMember)); who != nil && who.fact(factRecipient) != "" {
+	if who := v.statement(d.fact(factMember)); blob != blobPeople && who != nil && who.fact(factRecipient) != "" {
 		own, err := agebox.ParseRecipient(who.fact(factRecipient))
 		if err != nil {
 			return err
@@ -478,6 +478,9 @@ func (s *Session) describeAccess(ctx context.Context, a *statement) (*Access, er
 		ID: AccessID(a.object), List: ListID(a.fact(factList)), Member: handle, Fields: words(fieldsOf(a)), Actions: strings.Split(a.fact(factActions), ","),
 		For: time.Duration(a.int(factFor)) * time.Second, Expires: untilOf(a), Status: statusOf(a, s.v.clock.now()),
 		People: int(a.int(factPeople)), Rows: int(a.int(factReadRows)), LastRead: a.fact(factReadDay),
+	}
+	if l := s.v.statement(a.fact(factList)); l != nil && out.Status == StatusGranted && deadlineOf(l).Before(out.Expires) {
+		out.Expires = deadlineOf(l) // which was shortened
 	}
 	// A text that was spoilt must not keep the others from being seen, nor this
 	// one from being answered: who found it has recorded it.

@@ -316,6 +316,12 @@ func (s *Session) correctByGrant(ctx context.Context, may *reach, c *correction)
 				Msg: fmt.Sprintf("%s is not among the fields of this list that you may correct", name)}
 		}
 	}
+	_, email := c.given[string(sheet.Email)]
+	_, phone := c.given[string(sheet.Phone)]
+	if (email || phone) && len(s.v.erasuresOf(m.object)) > 0 { // by an address, maybe this one
+		return &Error{Kind: Conflict, Op: "vault.CorrectContact", Code: "erasure-waits", Msg: "somebody is to be erased from this list: addresses cannot be changed before that",
+			Hint: "ask a steward of the list to open it"}
+	}
 	at, err := s.locate(ctx, m, c.contact)
 	if err != nil {
 		return err
@@ -363,6 +369,7 @@ var consentWords = map[string]sheet.Consent{"": sheet.Unasked, "yes": sheet.Yes,
 type place struct {
 	segment *segment
 	row     int
+	by      sheet.Field // of one that is to be erased: the address by which, or ""
 }
 
 // locate finds a contact by its id.
@@ -374,7 +381,7 @@ func (s *Session) locate(ctx context.Context, m *statement, contact ContactID) (
 	var at *place
 	err = s.eachMeta(ctx, m, func(g *segment, row int, c *meta) bool {
 		if c.id == id {
-			at = &place{g, row}
+			at = &place{segment: g, row: row}
 		}
 		return at == nil
 	})

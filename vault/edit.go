@@ -165,8 +165,8 @@ type edit struct {
 	gone   []int64
 	by     *reach // not nil: the grants by which it is made, which must be in force
 
-	carriesOut *statement // an erasure, which it removes; nil: none
-	ending     *ending    // slices that end with it; nil: none can
+	carriesOut *carriedOut // erasures; nil: none
+	ending     *ending     // slices that end with it; nil: none can
 }
 
 func (s *Session) newEdit(ctx context.Context, m *statement) (*edit, error) {
@@ -271,12 +271,13 @@ func (e *edit) commit(ctx context.Context, entry audit.Entry) error {
 		if err := e.d.store(t); err != nil {
 			return err
 		}
-		if e.carriesOut != nil {
-			if err := t.remove(e.carriesOut); err != nil {
-				return err
-			}
+		if err := e.carriesOut.remove(t); err != nil {
+			return err
 		}
 		if err := t.record(entry); err != nil {
+			return err
+		}
+		if err := e.carriesOut.recordLost(t); err != nil {
 			return err
 		}
 		return e.ending.store(t, e.d.object, e.s.member)

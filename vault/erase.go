@@ -227,28 +227,17 @@ func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choo
 	if err != nil {
 		return 0, err
 	}
-	return s.erasePlaces(ctx, m, by, places, nil)
+	for i := range places {
+		places[i].by = by
+	}
+	return s.erasePlaces(ctx, m, places, nil)
 }
 
-// erasePlaces erases contacts of one list, which stand in its order. asked is the
-// erasure that this carries out, nil for none.
-func (s *Session) erasePlaces(ctx context.Context, m *statement, by sheet.Field, places []place, asked *statement) (int, error) {
-	entry := audit.Entry{Act: audit.ContactErase, By: string(s.member), List: m.object}
-	if asked != nil {
-		entry.Subject = asked.object
-	}
+// erasePlaces erases contacts of one list, which stand in its order. asked is what
+// was asked for by others and is carried out by it, nil for nothing.
+func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place, asked *carriedOut) (int, error) {
 	if len(places) == 0 && asked == nil {
 		return 0, s.recordFound(ctx, m, 0) // that somebody is not on it was asked
-	}
-	if len(places) == 0 {
-		none := int64(0)
-		entry.Count = &none
-		return 0, s.do(ctx, func(t *actTx) error {
-			if err := t.remove(asked); err != nil {
-				return err
-			}
-			return t.record(entry)
-		})
 	}
 	e, err := s.newEdit(ctx, m)
 	if err != nil {
@@ -259,11 +248,7 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, by sheet.Field,
 	if err != nil {
 		return 0, err
 	}
-	var ids []string
-	for _, a := range s.v.runningSlices(m.object) {
-		ids = append(ids, a.object)
-	}
-	defer s.v.frozen.freeze(ids)() // reading a slice must not keep anybody from being erased
+	defer s.v.freezeSlices(m.object)()
 	gone := map[[16]byte]bool{}
 	for len(places) > 0 { // in the list's order: those of a segment stand together
 		g := places[0].segment
@@ -277,7 +262,7 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, by sheet.Field,
 		}
 		var rows []int
 		for _, p := range places[:n] {
-			stones.bury(func(f sheet.Field) string { return t.get(p.row, string(f)) }, by)
+			stones.bury(func(f sheet.Field) string { return t.get(p.row, string(f)) }, p.by)
 			rows = append(rows, p.row)
 			gone[t.meta(p.row).id] = true
 		}
@@ -286,6 +271,11 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, by sheet.Field,
 			return 0, err
 		}
 		places = places[n:]
+	}
+	if asked != nil {
+		for _, address := range asked.addresses {
+			stones.keepOut(address)
+		}
 	}
 	r, err := s.v.recipient(ctx, m, recipientName(m.int(factEpoch), keyL))
 	if err != nil {
@@ -296,12 +286,11 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, by sheet.Field,
 	}
 	n := m.rows() - e.d.rows()
 	count := int64(n)
-	entry.Count = &count
 	e.carriesOut = asked
 	if e.ending, err = s.endSlicesOf(ctx, m, gone); err != nil {
 		return 0, err
 	}
-	if err := e.commit(ctx, entry); err != nil {
+	if err := e.commit(ctx, audit.Entry{Act: audit.ContactErase, Count: &count}); err != nil {
 		return 0, err
 	}
 	s.v.noteNow()

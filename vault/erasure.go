@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -114,8 +115,9 @@ func (s *Session) askErasureOnce(ctx context.Context, text func(m *statement) (e
 		return 0, nil
 	}
 	n := 0
+	var skipped error // a list that takes none now does not keep the others from being asked
 	err := s.do(ctx, func(t *actTx) error {
-		n = 0
+		n, skipped = 0, nil
 		if may != nil {
 			if err := may(t); err != nil {
 				return err
@@ -126,13 +128,18 @@ func (s *Session) askErasureOnce(ctx context.Context, text func(m *statement) (e
 			if KindOf(err) == Gone {
 				continue
 			}
+			if KindOf(err) == Unavailable {
+				skipped = err
+				continue
+			}
 			if err != nil {
 				return err
 			}
 			own := slices.DeleteFunc(t.erasures(seen[d].object), func(e *statement) bool { return e.fact(factMember) != string(s.member) })
 			if len(own) >= maxErasures {
-				return &Error{Kind: Limited, Op: "vault.Erase", Code: "erasures-many", RetryAfter: time.Hour, Msg: "too many erasures that you asked for wait for a steward; nobody was erased",
+				skipped = &Error{Kind: Limited, Op: "vault.Erase", Code: "erasures-many", RetryAfter: time.Hour, Msg: "too many erasures that you asked for wait for a steward of a list, who was not asked for this one",
 					Hint: "ask a steward of the list to open it"}
+				continue
 			}
 			if err := d.store(t); err != nil {
 				return err
@@ -143,66 +150,142 @@ func (s *Session) askErasureOnce(ctx context.Context, text func(m *statement) (e
 			n++
 		}
 		if n == 0 {
-			return goneList()
+			return errNobodyAsked
 		}
 		return nil
 	})
-	if KindOf(err) == Gone {
-		return 0, nil
+	if err == errNobodyAsked {
+		err = nil
+	}
+	if err == nil {
+		err = skipped
 	}
 	return n, err
 }
+
+// errNobodyAsked keeps an act from leaving nothing but an empty commit.
+var errNobodyAsked = errors.New("no list takes an erasure")
 
 func erasureBinding(e *statement) string {
 	return bind(blobPerson, e.vault, e.object, e.fact(factList))
 }
 
-// carryOut erases whom an erasure is about. One that is damaged is dropped, which
-// the trail says.
-func (s *Session) carryOut(ctx context.Context, m, e *statement) error {
+// A carriedOut is what an edit does because it was asked for.
+type carriedOut struct {
+	done      []*statement // erasures
+	lost      []*statement // damaged ones, which are dropped
+	addresses []string     // that nobody is to come back with
+}
+
+// remove takes them out within the act.
+func (c *carriedOut) remove(t *actTx) error {
+	if c == nil {
+		return nil
+	}
+	for _, e := range c.done {
+		if err := t.remove(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordLost drops within the act those that were damaged, and says so.
+func (c *carriedOut) recordLost(t *actTx) error {
+	if c == nil {
+		return nil
+	}
+	for _, e := range c.lost {
+		if err := t.remove(e); err != nil {
+			return err
+		}
+		if err := t.record(audit.Entry{Act: audit.TamperFound, Subject: e.object}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// erasuresAtOnce is how many erasures one act carries out: an entry vouches for all.
+const erasuresAtOnce = 1000
+
+// carryOut erases whom some erasures are about, in one pass over the list and one
+// act. Who asked is not told whether there was anybody; whoever comes later with an
+// address that was to be erased is kept out all the same.
+func (s *Session) carryOut(ctx context.Context, m *statement, asked []*statement) error {
 	l, err := s.listKey(ctx, m)
 	if err != nil {
 		return err
 	}
-	var who erasureText
-	body, err := s.v.openBlob(ctx, e, blobPerson, erasureBinding(e), l)
-	if err == nil {
-		err = json.Unmarshal(body, &who)
-	}
-	if err != nil && !beyondRepair(err) {
-		return err
-	}
-	if err != nil {
-		return s.do(ctx, func(t *actTx) error {
-			if err := t.remove(e); err != nil {
-				return err
-			}
-			return t.record(audit.Entry{Act: audit.TamperFound, Subject: e.object})
-		})
-	}
-	var places []place
-	by := sheet.Field("")
-	switch {
-	case who.Contact != "":
-		at, err := s.locate(ctx, m, who.Contact)
-		if err != nil && KindOf(err) != NotFound {
+	c := &carriedOut{}
+	ids := map[[16]byte]bool{}
+	values := map[sheet.Field]map[string]bool{sheet.Email: {}, sheet.Phone: {}}
+	for _, e := range asked[:min(len(asked), erasuresAtOnce)] {
+		var who erasureText
+		body, err := s.v.openBlob(ctx, e, blobPerson, erasureBinding(e), l)
+		if err == nil {
+			err = json.Unmarshal(body, &who)
+		} else if !beyondRepair(err) {
 			return err
 		}
-		if at != nil {
-			places = []place{*at}
+		id, noID := parseContactID(who.Contact)
+		switch {
+		case err != nil:
+			c.lost = append(c.lost, e)
+			continue
+		case who.Email != "":
+			values[sheet.Email][who.Email] = true
+			c.addresses = append(c.addresses, who.Email)
+		case who.Phone != "":
+			values[sheet.Phone][who.Phone] = true
+			c.addresses = append(c.addresses, who.Phone)
+		case noID == nil:
+			ids[id] = true
 		}
-	default:
-		value := who.Email
-		by = sheet.Email
-		if who.Phone != "" {
-			by, value = sheet.Phone, who.Phone
+		c.done = append(c.done, e)
+	}
+	places, err := s.placesOf(ctx, m, ids, values)
+	if err != nil {
+		return err
+	}
+	_, err = s.erasePlaces(ctx, m, places, c)
+	return err
+}
+
+// placesOf returns where some people are, by their ids and addresses.
+func (s *Session) placesOf(ctx context.Context, m *statement, ids map[[16]byte]bool, values map[sheet.Field]map[string]bool) ([]place, error) {
+	var fields []sheet.Field
+	for _, f := range []sheet.Field{sheet.Email, sheet.Phone} {
+		if len(values[f]) > 0 && containsField(fieldsOf(m), string(f)) {
+			fields = append(fields, f)
 		}
-		if containsField(fieldsOf(m), string(by)) {
-			if places, err = s.search(ctx, m, query{fields: []string{string(by)}, value: []byte(value)}, m.rows()+1); err != nil {
-				return err
+	}
+	if len(fields) == 0 && len(ids) == 0 {
+		return nil, nil
+	}
+	r, err := s.newReader(ctx, m, append([]string{columnMeta}, words(fields)...))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var out []place
+	for i := range m.segments {
+		g := &m.segments[i]
+		cols, err := r.open(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		for row := range g.rows {
+			by, found := sheet.Field(""), ids[cols.meta(0, row).id]
+			for k, f := range fields {
+				if values[f][string(cols.value(k+1, row))] {
+					by, found = f, true
+				}
+			}
+			if found {
+				out = append(out, place{segment: g, row: row, by: by})
 			}
 		}
 	}
-	_, err = s.erasePlaces(ctx, m, by, places, e)
-	return err
+	return out, nil
 }

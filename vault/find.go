@@ -207,13 +207,13 @@ func (s *Session) search(ctx context.Context, m *statement, q query, limit int) 
 					name = append(append(name, cols.rows[c][row]...), ' ')
 				}
 				if key = sheet.AppendNameKey(key[:0], string(name)); bytes.Contains(key, q.value) {
-					out = append(out, place{g, row})
+					out = append(out, place{segment: g, row: row})
 				}
 			}
 		} else {
 			for c := range q.fields {
 				for _, row := range equalLines(nil, cols.data[c], q.value) {
-					out = append(out, place{g, row})
+					out = append(out, place{segment: g, row: row})
 				}
 			}
 		}

@@ -86,6 +86,14 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	if err != nil {
 		return nil, err
 	}
+	if o.Preview {
+		if err := s.mergeWaiting(ctx, id); err != nil {
+			return nil, err
+		}
+		if _, m, err = s.openAsSteward(id); err != nil {
+			return nil, err
+		}
+	}
 	if !o.Preview { // which changes nothing and holds nobody up
 		var unlock func()
 		if m, unlock, err = s.changeMerged(ctx, id, patient); err != nil {

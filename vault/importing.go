@@ -166,6 +166,10 @@ func (im *importing) knowList(ctx context.Context) error {
 	cells := make([]string, len(im.fields))
 	value := im.at.value(cells)
 	undoable := im.m.undoable()
+	var wanted map[uint64]bool
+	if im.signups != nil {
+		wanted = im.signups.wanted(im.match, &im.at)
+	}
 	if len(undoable) > 0 && !im.preview {
 		im.met = make([]uint16, im.m.rows())
 	}
@@ -182,6 +186,12 @@ func (im *importing) knowList(ctx context.Context) error {
 			email, phone := im.match.keys(value)
 			c := cols.meta(0, row)
 			im.signups.skip(c.id)
+			if wanted != nil && !wanted[email] {
+				email = 0
+			}
+			if wanted != nil && !wanted[phone] {
+				phone = 0
+			}
 			n := im.match.add(haveBits(cells, c.consent), email, phone)
 			if im.met != nil && (c.traced || slices.Contains(undoable, c.batch)) {
 				im.met[n] = metTraced
@@ -310,10 +320,13 @@ func (im *importing) read(ctx context.Context, full chan<- *rowBlock, free <-cha
 				return err
 			}
 		}
+		if im.signups != nil {
+			continue // they are few
+		}
 		if err := im.takeRoom(ctx, len(im.match.have)); err != nil {
 			return err
 		}
-		if len(im.match.have) > maxRows && im.signups == nil {
+		if len(im.match.have) > maxRows {
 			return &Error{Kind: TooLarge, Op: "vault.Import", Code: "list-full", Msg: fmt.Sprintf("a list holds at most %d contacts; nothing was imported", maxRows)}
 		}
 	}

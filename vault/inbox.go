@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,11 @@ import (
 const (
 	signupSize = 2048   // bytes of a sign-up before it is sealed, its binding line included
 	maxInbox   = 10_000 // sign-ups of one list that wait
-	dayAdds    = 1000   // sign-ups a day and grant
+
+	// topUpRows is up to how many contacts the last segment may have to be written
+	// anew with those that are merged. Readings that have not come to it begin again.
+	topUpRows = 512
+	dayAdds   = 1000 // sign-ups a day and grant
 )
 
 // signupText is one sign-up.
@@ -201,31 +206,44 @@ func (s *Session) mergeWaiting(ctx context.Context, id ListID) error {
 	return nil
 }
 
-// mergeAll merges the sign-ups that wait for a list, then erases whom it was asked
-// to erase, and returns the manifest that the list has then. The member holds L, and
+// mergeAll merges the sign-ups that wait for a list when it begins, then erases whom
+// it was asked to erase by then, and returns the manifest that the list has
+// afterwards: whoever asks again and again holds nobody up. The member holds L, and
 // the right to change the list.
+//
+// Where the list is damaged, sign-ups wait on, and what can be read is read.
 func (s *Session) mergeAll(ctx context.Context, id ListID) (*statement, error) {
-	for overtaken := 0; overtaken < 8; {
+	var due []*statement
+	waits := false
+	for overtaken := -1; overtaken < 8; {
 		_, m, err := s.openAsSteward(id)
 		if err != nil {
 			return nil, err
 		}
-		n, err := s.v.store.InboxLen(ctx, m.object)
-		if err != nil {
-			return nil, err
+		if overtaken < 0 {
+			n, err := s.v.store.InboxLen(ctx, m.object)
+			if err != nil {
+				return nil, err
+			}
+			overtaken, waits, due = 0, n > 0, s.v.erasuresOf(m.object)
 		}
-		asked := s.v.erasuresOf(m.object)
+		asked := slices.DeleteFunc(s.v.erasuresOf(m.object), func(e *statement) bool { return !slices.Contains(due, e) })
 		switch {
-		case n > 0:
-			err = s.mergeSignups(ctx, m)
+		case waits:
+			if err = s.mergeSignups(ctx, m); err == nil {
+				waits = false
+			}
 		case len(asked) > 0:
-			err = s.carryOut(ctx, m, asked[0])
+			err = s.carryOut(ctx, m, asked)
 		default:
 			return m, nil
 		}
 		switch {
 		case hasCode(err, errChanged.Code):
 			overtaken++
+		case beyondRepair(err) && len(asked) == 0:
+			s.v.log.Error("an inbox cannot be merged: the list is damaged", "list", m.object, "error", err)
+			return m, nil
 		case err != nil:
 			return nil, err
 		}
@@ -241,22 +259,20 @@ func (s *Session) mergeSignups(ctx context.Context, m *statement) error {
 	}
 	im := &importing{s: s, m: m, d: m.draft(), fields: fieldsOf(m), match: newMatcher(), rows: in, signups: in, report: &ImportReport{}}
 	im.at.find(im.fields)
-	defer im.giveRoom()
-	if err := im.takeRoom(ctx, m.rows()); err != nil {
-		return err
-	}
 	if im.stones, err = s.tombstones(ctx, m); err != nil {
 		return err
 	}
 	if err := im.knowList(ctx); err != nil {
 		return err
 	}
-	if n := len(m.segments); n > 0 && m.segments[n-1].rows < MaxSegmentRows {
+	if n := len(m.segments); n > 0 && m.segments[n-1].rows < topUpRows {
 		im.topUp = &m.segments[n-1]
 	}
-	if err = im.run(ctx); err == nil {
-		err = im.finishInbox(ctx)
+	if err := im.run(ctx); err != nil {
+		im.discard()
+		return err
 	}
+	err = im.finishInbox(ctx)
 	if err != nil {
 		im.discard()
 		return err
@@ -305,7 +321,7 @@ func (im *importing) finishInbox(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	merged := int64(im.report.Stored + im.report.Merged)
+	merged := int64(len(im.signups.stored)) // not how many of them were new
 	err = im.s.do(ctx, func(t *actTx) error {
 		for _, id := range append(replaced, im.topped...) {
 			if err := t.DeleteSegment(im.m.object, id); err != nil {
@@ -352,7 +368,7 @@ func (s *Session) openSignups(ctx context.Context, m *statement) (*signups, erro
 	}
 	in := &signups{fields: fieldsOf(m), ids: map[[16]byte]int{}}
 	today := dayNumber(s.v.clock.now())
-	for after := int64(0); len(in.stored) < maxInbox; {
+	for after := int64(math.MinInt64); len(in.stored) < maxInbox; {
 		page, err := s.v.store.Inbox(ctx, m.object, after, 256)
 		if err != nil {
 			return nil, err
@@ -395,12 +411,19 @@ func openSignup(m *statement, sealed []byte, l *agebox.Identity) (one signup, ok
 		return one, false
 	}
 	fields := fieldsOf(m)
-	for i, f := range fields {
-		if one.cells[i] != c.Values[string(f)] {
-			return one, false
-		}
+	return one, reachable(fields, func(f sheet.Field) string { return one.cells[slices.Index(fields, f)] })
+}
+
+// wanted are the hashes by which the sign-ups can be met: of the others on the list
+// nothing need be known.
+func (in *signups) wanted(match *matcher, at *positions) map[uint64]bool {
+	out := map[uint64]bool{}
+	for i := range in.all {
+		email, phone := match.keys(at.value(in.all[i].cells))
+		out[email], out[phone] = true, true
 	}
-	return one, reachable(fields, func(f sheet.Field) string { return c.Values[string(f)] })
+	delete(out, 0)
+	return out
 }
 
 // skip passes over the sign-up of a contact that is on the list.
@@ -449,7 +472,7 @@ func (v *Vault) emptyInboxes(ctx context.Context) error {
 		wanted := l != nil && (l.damage != nil || l.manifest.kind == kindList)
 		v.mu.RUnlock()
 		for !wanted {
-			page, err := v.store.Inbox(ctx, list, 0, 256)
+			page, err := v.store.Inbox(ctx, list, math.MinInt64, 256)
 			if err != nil {
 				return err
 			}

@@ -90,7 +90,7 @@ func TestInbox(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 	for _, e := range e {
-		if e.Act == audit.InboxMerge && (*e.Count != 3 || e.List != string(st.list)) || e.Act == audit.InboxAdd && (e.Subject == "" || e.Count != nil) {
+		if e.Act == audit.InboxMerge && (*e.Count != 4 || e.List != string(st.list)) || e.Act == audit.InboxAdd && (e.Subject == "" || e.Count != nil) {
 			t.Errorf("got %+v", e)
 		}
 	}
@@ -329,20 +329,19 @@ func TestEraseByGrant(t *testing.T) {
 	if rep := st.Import(st.s, st.list, "name,email", "Ana Prueba,ana@example.org"); rep.Refused != 1 {
 		t.Errorf("who was erased came back by a sheet: %+v", rep)
 	}
-	asked, done := map[string]bool{}, []int64{}
+	asked, done := 0, []int64{}
 	for _, e := range acts(t, st.House, from) {
 		switch e.Act {
 		case audit.ErasureAsk:
-			asked[e.Subject] = true
+			asked++
 		case audit.ContactErase:
-			if !asked[e.Subject] {
-				t.Errorf("got %+v, want one that was asked for", e)
-			}
 			done = append(done, *e.Count)
+			if e.Subject != "" {
+				t.Errorf("got %+v, which says which of them it was", e)
+			}
 		}
 	}
-	slices.Sort(done)
-	if len(asked) != 3 || !slices.Equal(done, []int64{0, 1, 1}) {
+	if asked != 3 || !slices.Equal(done, []int64{2}) {
 		t.Errorf("got %v, %v", asked, done)
 	}
 	sound(t, st.House, st.s, 0)
@@ -429,7 +428,7 @@ func TestForgedInbox(t *testing.T) {
 	for _, body := range []string{
 		`{"id":"` + string(st.ids[0]) + `","day":1,"values":{"name":"In place of Ana","email":"ana2@example.org"}}`,
 		`{"id":"` + uuid + `2","day":1,"values":{"name":"A\nB","email":"ab@example.org"}}`,
-		`{"id":"` + uuid + `3","day":1,"values":{"name":"Upper","email":"UPPER@example.org"}}`,
+		`{"id":"` + uuid + `3","day":1,"values":{"name":"No address","email":"nowhere"}}`,
 		`{"id":"` + uuid + `4","day":1,"values":{"name":"Nobody"}}`,
 		`{"id":"` + uuid + `5","day":1,"values":{"name":"Has a birthday","email":"b@example.org","birth_date":"1990"}}`,
 		`{"id":"no id","day":1,"values":{"name":"No id","email":"b@example.org"}}`,

@@ -25,7 +25,7 @@ const (
 
 	keyS       = "S"      // of one slice; wrapped to its holder
 	blobCopy   = "copy"   // []sliceRow, sealed to S
-	blobPeople = "people" // whom it has: []ContactID, sealed to L and the holder
+	blobPeople = "people" // whom it has: []ContactID, sealed to L
 	factPeople = "people" // how many
 )
 
@@ -119,6 +119,8 @@ func (s *Session) cut(ctx context.Context, u *turnover, id string, m *statement,
 		return e, errNoMember(op)
 	case !who.active():
 		return e, &Error{Kind: Conflict, Op: op, Code: "no-passphrase", Msg: "this member has no passphrase now, so nothing can be sealed to them", Hint: "cut the slice when they have joined"}
+	case who.object == string(s.member) && len(stewardsOf(m)) > 1:
+		return e, &Error{Kind: Forbidden, Op: op, Code: "own-slice", Msg: "another steward has to cut a slice for you"}
 	case m.fact(factPrivate) != "" && !isSteward(m, MemberID(who.object)):
 		return e, &Error{Kind: Conflict, Op: op, Code: "slice-private", Msg: "this list is private: only its stewards know of it", Hint: "make the member a steward of the list"}
 	}
@@ -210,7 +212,7 @@ func (s *Session) sliceRows(ctx context.Context, m *statement, fields []sheet.Fi
 	var places []place
 	err := s.eachMeta(ctx, m, func(g *segment, row int, one *meta) bool {
 		if want[one.id] || c.People > 0 && !taken[one.id] {
-			places = append(places, place{g, row})
+			places = append(places, place{segment: g, row: row})
 		}
 		return len(places) < cmp.Or(c.People, len(want))
 	})
@@ -249,6 +251,9 @@ func (s *Session) sliceRows(ctx context.Context, m *statement, fields []sheet.Fi
 
 // onSlice opens whom a slice has. The member holds L.
 func (s *Session) onSlice(ctx context.Context, m, a *statement) (ids [][16]byte, err error) {
+	if _, ok := a.blobs[blobPeople]; !ok { // lost with the L that it was sealed to
+		return nil, damaged(placeOf(a, blobPeople), errManifest)
+	}
 	l, err := s.listKey(ctx, m)
 	if err != nil {
 		return nil, err
@@ -394,35 +399,24 @@ func (e *ending) retire(v *Vault) error {
 	return u.retire()
 }
 
-// endSlices ends all slices of a list: people have gone from it, and it is not looked
-// who is on which.
-func (s *Session) endSlices(ctx context.Context, list ListID) error {
+// endAllSlices prepares the end of all slices of a list: people go from it, and it is
+// not looked who is on which.
+func (s *Session) endAllSlices(m *statement) *ending {
+	e := &ending{known: s.v.runningSlices(m.object)}
+	for _, a := range e.known {
+		d := a.draft()
+		d.endAccess(StatusRevoked, s.v.clock.now())
+		e.ends = append(e.ends, d)
+	}
+	return e
+}
+
+// freezeSlices keeps the slices of a list from being read: reading one must not keep
+// anybody from being erased.
+func (v *Vault) freezeSlices(list string) (thaw func()) {
 	var ids []string
-	for _, a := range s.v.runningSlices(string(list)) {
+	for _, a := range v.runningSlices(list) {
 		ids = append(ids, a.object)
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	defer s.v.frozen.freeze(ids)()
-	err := s.turnOver(ctx, func(u *turnover) (first audit.Entry, err error) {
-		n := 0
-		for _, a := range s.v.runningSlices(string(list)) {
-			u.draft(a).endAccess(StatusRevoked, s.v.clock.now())
-			e := audit.Entry{Act: audit.AccessRevoke, By: string(s.member), List: string(list), Subject: a.object, Count: rowsRead(a)}
-			if n++; n == 1 {
-				first = e
-			} else {
-				u.more = append(u.more, e)
-			}
-		}
-		if n == 0 {
-			return first, errNothing
-		}
-		return first, nil
-	}, nil)
-	if err == errNothing {
-		return nil
-	}
-	return err
+	return v.frozen.freeze(ids)
 }

@@ -50,12 +50,14 @@ func (s *Session) RemoveSteward(ctx context.Context, id ListID, handle string) e
 			return "", &Error{Kind: Conflict, Op: op, Code: "last-steward", Msg: "this is the only steward of the list, which nobody could open any more",
 				Hint: "add another steward first, or destroy the list"}
 		}
-		if m.fact(factPrivate) != "" { // it is hidden from now on, and so is what was asked for there
-			u.snapshot(func(s *statement) bool { return s.fact(factList) == m.object && s.fact(factMember) == who.object })
-			for _, a := range u.accesses {
-				if u.concerns(a) {
-					u.draft(a).endAccess(StatusRevoked, s.v.clock.now())
-				}
+		// A private list is hidden from now on, and so is what was asked for there.
+		// Slices are what a steward may have had cut as one.
+		u.snapshot(func(s *statement) bool {
+			return s.fact(factList) == m.object && s.fact(factMember) == who.object && (m.fact(factPrivate) != "" || s.isSlice())
+		})
+		for _, a := range u.accesses {
+			if u.concerns(a) {
+				u.draft(a).endAccess(StatusRevoked, s.v.clock.now())
 			}
 		}
 		d := u.draft(m)

@@ -29,7 +29,8 @@ type Store interface {
 	StoredSegments(ctx context.Context, yield func(list string, segment int64) error) error
 
 	// Inbox returns up to limit of the sign-ups that wait for a list, in the order
-	// they came, from behind the one of id after on.
+	// they came, from behind the one of id after on. Of one that is longer than
+	// MaxSignup there is no data.
 	Inbox(ctx context.Context, list string, after int64, limit int) ([]Signup, error)
 
 	// InboxLen counts the sign-ups that wait for a list; InboxLists returns the lists
@@ -58,6 +59,9 @@ type Store interface {
 	// it from that.
 	Reclaim(ctx context.Context) (done bool, err error)
 }
+
+// MaxSignup bounds a sealed sign-up, in bytes: far more than any has.
+const MaxSignup = 16 << 10
 
 // A Signup is one sealed sign-up of an inbox.
 type Signup struct {

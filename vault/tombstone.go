@@ -109,6 +109,9 @@ func (t *tombstones) bury(value func(sheet.Field) string, by sheet.Field) {
 	}
 }
 
+// keepOut remembers an address, whoever has it.
+func (t *tombstones) keepOut(address string) { t.tags[t.tag(tagAnybody, address, "")] = true }
+
 // nameWords are the parts of a contact's name, as names are compared.
 func nameWords(value func(sheet.Field) string) []string {
 	words := strings.Fields(sheet.NameKey(wholeName(value)))

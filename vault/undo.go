@@ -51,7 +51,7 @@ func (s *Session) UndoImport(ctx context.Context, id ListID, batch BatchID) (u *
 	}
 	s.v.noteNow()
 	s.v.Sweep(ctx)
-	return u, s.endSlices(ctx, id)
+	return u, nil
 }
 
 func errNoBatch() error {
@@ -70,7 +70,7 @@ func errUndoLate(id ListID) error {
 }
 
 func (s *Session) undoOnce(ctx context.Context, id ListID, batch BatchID) (*Undoing, error) {
-	m, unlock, err := s.change(ctx, id, patient)
+	m, unlock, err := s.changeMerged(ctx, id, patient)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +92,7 @@ func (s *Session) undoOnce(ctx context.Context, id ListID, batch BatchID) (*Undo
 	if leave != nil {
 		defer leave()
 	}
+	defer s.v.freezeSlices(m.object)()
 	u := &undoing{s: s, m: m, d: m.draft(), batch: b, fields: fieldsOf(m), result: Undoing{Batch: batch}}
 	if err := u.load(ctx); err != nil {
 		return nil, err
@@ -545,7 +546,8 @@ func (u *undoing) beyond() []int64 { return u.gone[min(len(u.gone), sweepTogethe
 
 func (u *undoing) commit(ctx context.Context) error {
 	removed, restored, kept := int64(u.result.Removed), int64(u.result.Restored), int64(u.result.Kept)
-	return u.s.do(ctx, func(t *actTx) error {
+	ending := u.s.endAllSlices(u.m)
+	err := u.s.do(ctx, func(t *actTx) error {
 		for _, c := range u.put {
 			if err := t.PutColumn(u.m.object, c.segment, c.name, c.sum, c.data); err != nil {
 				return err
@@ -559,9 +561,17 @@ func (u *undoing) commit(ctx context.Context) error {
 		if err := u.d.store(t); err != nil {
 			return err
 		}
-		return t.record(audit.Entry{Act: audit.ListImportUndo, By: string(u.s.member), List: u.m.object, Subject: string(u.batch.id),
+		err := t.record(audit.Entry{Act: audit.ListImportUndo, By: string(u.s.member), List: u.m.object, Subject: string(u.batch.id),
 			Count: &removed, Restored: &restored, Kept: &kept})
+		if err != nil {
+			return err
+		}
+		return ending.store(t, u.m.object, u.s.member)
 	})
+	if err != nil {
+		return err
+	}
+	return ending.retire(u.s.v)
 }
 
 // lapseUndo drops what is kept to undo imports whose time is over. It reports

@@ -53,8 +53,8 @@ const (
 	AccessPurge   Act = "access.purge"   // Subject, which had ended long before, was forgotten
 
 	InboxAdd   Act = "inbox.add"   // somebody was left in the inbox of List by the access Subject
-	InboxMerge Act = "inbox.merge" // By, who opened List, merged Count people from its inbox
-	ErasureAsk Act = "erasure.ask" // By asked the stewards of List to erase somebody; the ContactErase of the same Subject did
+	InboxMerge Act = "inbox.merge" // By, who opened List, took Count people out of its inbox: new ones, known ones and some who were erased before
+	ErasureAsk Act = "erasure.ask" // By asked the stewards of List to erase somebody, by the erasure Subject
 
 	WaitOpen         Act = "wait.open"          // By asked for what takes two organisers; Deadline is when Subject counts as agreed
 	WaitAgree        Act = "wait.agree"         // By is the second person; the entry before says what happened

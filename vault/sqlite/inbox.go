@@ -9,7 +9,7 @@ import (
 
 // Inbox implements vault.Store.
 func (s *Store) Inbox(ctx context.Context, list string, after int64, limit int) ([]vault.Signup, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, data FROM inbox WHERE list = ? AND id > ? ORDER BY id LIMIT ?`, list, after, limit)
+	rows, err := s.read.QueryContext(ctx, `SELECT id, CASE WHEN length(data) <= ? THEN data ELSE x'' END FROM inbox WHERE list = ? AND id > ? ORDER BY id LIMIT ?`, vault.MaxSignup, list, after, limit)
 	if err != nil {
 		return nil, fault("read the inbox", err)
 	}
