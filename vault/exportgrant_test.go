@@ -501,13 +501,13 @@ func TestOrganiserExports(t *testing.T) {
 	if err := c.rowan.Refuse(ctx, w, "not while I am here"); err != nil {
 		t.Fatal(err)
 	}
-	inv, err := c.maple.Invite(ctx, "elm", vault.Organiser)
+	_, err := c.maple.Invite(ctx, "elm", vault.Organiser)
 	open := waits(t, "inviting an organiser", err)
 	settled, err := c.rowan.Agree(ctx, open)
 	if err != nil {
 		t.Fatal(err)
 	}
-	inv = *settled.Invitation
+	inv := *settled.Invitation
 	id = granted(t, list, c.birch, c.maple, toExport(time.Hour))
 	kept := hasP(t, c.House, birchs)
 	must(t)(c.maple.RevokeAccess(ctx, id))

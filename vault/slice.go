@@ -332,7 +332,7 @@ func (s *Session) readSlice(ctx context.Context, id AccessID) (*Sheet, error) {
 	}
 	out := &Sheet{Access: *about, Number: SliceNumber(id), Title: title.Title}
 	for _, r := range rows {
-		out.Contacts = append(out.Contacts, Contact{ID: r.ID, Values: r.Values})
+		out.Contacts = append(out.Contacts, Contact(r))
 	}
 	return out, nil
 }
