@@ -72,6 +72,7 @@ var (
 	noSteward  = verdict{403, "forbidden", "not-steward"}
 	noRole     = verdict{403, "forbidden", "role"}
 	ownRequest = verdict{403, "forbidden", "own-request"}
+	ownSlice   = verdict{403, "forbidden", "own-slice"}
 	notField   = verdict{422, "invalid", "field-not-in-list"}
 	notAsked   = verdict{422, "invalid", "field-not-asked"}
 	notPending = verdict{409, "conflict", "not-pending"}
@@ -191,6 +192,8 @@ func (c cell) rule() verdict {
 		}
 	case "cut":
 		switch {
+		case c.who == "steward" && c.list == "private":
+			return ownSlice // it would be theirs, and there is another steward
 		case c.steward() && !onList:
 			return notField
 		case c.steward():

@@ -102,7 +102,6 @@ func TestReadWhileErasing(t *testing.T) {
 // TestErasedStayErased reads, finds and erases at once: after the answer to an
 // erasure nobody sees the person, and readers get on.
 func TestErasedStayErased(t *testing.T) {
-	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
