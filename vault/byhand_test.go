@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -196,6 +197,18 @@ func TestByHand(t *testing.T) {
 		t.Fatalf("got %d contacts, first %q", len(want), want[:1])
 	}
 
+	clerk := member(t, h, s, "cedar", birchs)
+	a, err := clerk.RequestAccess(ctx, l.ID, vault.AccessRequest{Fields: []string{"name", "email"}, Actions: []string{"add"}, For: time.Hour, Reason: "types in sheets"})
+	if err == nil {
+		_, err = s.ApproveAccess(ctx, a.ID, vault.Decision{})
+	}
+	if err == nil {
+		_, err = clerk.AddContact(ctx, l.ID, map[string]string{"name": "Eva Otra", "email": "eva@example.org"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	running := vaulttest.Copy(t, h.Dir) // as somebody would who carries the disk away
 	h.Stop()
 	t.Run("titles", func(t *testing.T) {
@@ -228,6 +241,10 @@ func TestByHand(t *testing.T) {
 			out, stderr, err := run(vaulttest.Passphrase, "data="+dir, "list="+string(l.ID))
 			if err != nil {
 				t.Fatalf("%v: %s", err, stderr)
+			}
+			var waits struct{ Values map[string]string }
+			if err := json.Unmarshal([]byte(stderr), &waits); err != nil || waits.Values["email"] != "eva@example.org" {
+				t.Errorf("the inbox: got %q, %v", stderr, err)
 			}
 			got, err := csv.NewReader(strings.NewReader(out)).ReadAll()
 			if err != nil {
