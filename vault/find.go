@@ -126,29 +126,36 @@ func (s *Session) findIn(ctx context.Context, may *reach, query string, limit in
 		return cmp.Or(cmp.Compare(a.segment.id, b.segment.id), cmp.Compare(a.row, b.row))
 	})
 	places = slices.Compact(places)
-	places = places[:min(len(places), limit)]
+	var out []Found
+	err := s.readPlaces(ctx, m, fields, places[:min(len(places), limit)], func(id ContactID, values []string) {
+		out = append(out, Found{List: ListID(m.object), ID: id, Fields: words(fields), Values: values})
+	})
+	return out, err
+}
+
+// readPlaces calls fn for the contacts at places, which stand in the list's order.
+func (s *Session) readPlaces(ctx context.Context, m *statement, fields []sheet.Field, places []place, fn func(id ContactID, values []string)) error {
 	r, err := s.newReader(ctx, m, append([]string{columnMeta}, words(fields)...))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.Close()
-	var out []Found
 	var cols *columns
 	var opened *segment
 	for _, p := range places {
 		if opened != p.segment {
 			if cols, err = r.open(ctx, p.segment); err != nil {
-				return nil, err
+				return err
 			}
 			opened = p.segment
 		}
-		f := Found{List: ListID(m.object), ID: contactID(cols.meta(0, p.row).id), Fields: words(fields)}
+		var values []string
 		for i := range fields {
-			f.Values = append(f.Values, string(cols.value(i+1, p.row)))
+			values = append(values, string(cols.value(i+1, p.row)))
 		}
-		out = append(out, f)
+		fn(contactID(cols.meta(0, p.row).id), values)
 	}
-	return out, nil
+	return nil
 }
 
 // A query is what is looked for in one list: lines equal to a value, or name

@@ -225,28 +225,11 @@ func (s *Session) sliceRows(ctx context.Context, m *statement, fields []sheet.Fi
 	case len(places) == 0:
 		return nil, &Error{Kind: Conflict, Op: "vault.CutSlice", Code: "slice-empty", Msg: "everybody on this list is on a slice already", Hint: "end one first, or name contacts"}
 	}
-	r, err := s.newReader(ctx, m, append([]string{columnMeta}, words(fields)...))
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
 	var rows []sliceRow
-	var cols *columns
-	var opened *segment
-	for _, p := range places {
-		if opened != p.segment {
-			if cols, err = r.open(ctx, p.segment); err != nil {
-				return nil, err
-			}
-			opened = p.segment
-		}
-		row := sliceRow{ID: contactID(cols.meta(0, p.row).id)}
-		for i := range fields {
-			row.Values = append(row.Values, string(cols.value(i+1, p.row)))
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
+	err = s.readPlaces(ctx, m, fields, places, func(id ContactID, values []string) {
+		rows = append(rows, sliceRow{ID: id, Values: values})
+	})
+	return rows, err
 }
 
 // onSlice opens whom a slice has. The member holds L.
