@@ -794,3 +794,47 @@ func TestInboxAndNewKeys(t *testing.T) {
 		t.Errorf("got %q", lines)
 	}
 }
+
+// TestRevokedWhileAdding: somebody is added by two grants, of which either is revoked
+// between the look at them and the act.
+func TestRevokedWhileAdding(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	d.Stop()
+	store := &turningStore{}
+	d.Wrap = func(s vault.Store) vault.Store {
+		store.Store = s
+		return store
+	}
+	d.Start()
+	d.s, d.birch = d.SignIn(), d.as(t, "birch", birchs)
+	grant := func(field string) vault.AccessID {
+		r := ask(field, time.Hour)
+		r.Actions = []string{"add"}
+		a, err := d.birch.RequestAccess(ctx, d.list, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(t)(d.s.ApproveAccess(ctx, a.ID, vault.Decision{}))
+		return a.ID
+	}
+	grants := map[string]vault.AccessID{"name": grant("name"), "email": grant("email")}
+	for _, field := range []string{"name", "email"} {
+		var turned atomic.Bool
+		hook := func(_, blob string) {
+			if blob == "recipient/1/L" && turned.CompareAndSwap(false, true) {
+				store.then.Store(nil)
+				must(t)(d.s.RevokeAccess(ctx, grants[field]))
+			}
+		}
+		store.then.Store(&hook)
+		_, err := d.birch.AddContact(ctx, d.list, map[string]string{"name": "Eva Otra", "email": "eva@example.org"})
+		refused(t, "with the grant of "+field+" revoked", err, vault.Forbidden, "no-grant", "")
+		if !turned.Load() {
+			t.Error("nothing was revoked")
+		}
+		grants[field] = grant(field)
+	}
+	must(t)(d.birch.AddContact(ctx, d.list, map[string]string{"name": "Eva Otra", "email": "eva@example.org"}))
+}
