@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -91,115 +89,6 @@ func (v *Vault) enterLarge(ctx context.Context, op string, rows int, busy string
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-// positions are where the fields that merging looks at stand among the list's.
-type positions struct{ name, given, family, email, phone int }
-
-func (p *positions) find(fields []sheet.Field) {
-	p.name, p.given, p.family = slices.Index(fields, sheet.Name), slices.Index(fields, sheet.GivenName), slices.Index(fields, sheet.FamilyName)
-	p.email, p.phone = slices.Index(fields, sheet.Email), slices.Index(fields, sheet.Phone)
-}
-
-// value returns the field of a row of cells, for matching.
-func (p *positions) value(cells []string) func(sheet.Field) string {
-	return func(f sheet.Field) string {
-		i := -1
-		switch f {
-		case sheet.Name:
-			i = p.name
-		case sheet.GivenName:
-			i = p.given
-		case sheet.FamilyName:
-			i = p.family
-		case sheet.Email:
-			i = p.email
-		case sheet.Phone:
-			i = p.phone
-		}
-		if i < 0 {
-			return ""
-		}
-		return cells[i]
-	}
-}
-
-// A fillIn is what merging adds to a contact.
-type fillIn struct {
-	cells   []string // by field; "" adds nothing
-	consent sheet.Consent
-	byHand  bool // see metaByHand
-}
-
-func haveBits(cells []string, consent sheet.Consent) (have uint16) {
-	for i, c := range cells {
-		if c != "" {
-			have |= 1 << i
-		}
-	}
-	return have | consentBits(consent)
-}
-
-// has reports whether bits has field i; -1 is no field of the list.
-func has(bits uint16, i int) bool { return i >= 0 && bits&(1<<i) != 0 }
-
-func consentBits(c sheet.Consent) uint16 {
-	switch c {
-	case sheet.Yes:
-		return haveYes
-	case sheet.No:
-		return haveNo
-	}
-	return 0
-}
-
-// knowList teaches the matcher who is on the list already.
-func (im *importing) knowList(ctx context.Context) error {
-	if len(im.m.segments) == 0 {
-		return nil
-	}
-	r, err := im.s.newReader(ctx, im.m, columnNames(im.m))
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	cells := make([]string, len(im.fields))
-	value := im.at.value(cells)
-	undoable := im.m.undoable()
-	var wanted map[uint64]bool
-	if im.signups != nil {
-		wanted = im.signups.wanted(im.match, &im.at)
-	}
-	if len(undoable) > 0 && !im.preview {
-		im.met = make([]uint16, im.m.rows())
-	}
-	for i := range im.m.segments {
-		g := &im.m.segments[i]
-		cols, err := r.open(ctx, g)
-		if err != nil {
-			return err
-		}
-		for row := range g.rows {
-			for f := range im.fields {
-				cells[f] = string(cols.value(f+1, row))
-			}
-			email, phone := im.match.keys(value)
-			c := cols.meta(0, row)
-			im.signups.skip(c.id)
-			if wanted != nil && !wanted[email] {
-				email = 0
-			}
-			if wanted != nil && !wanted[phone] {
-				phone = 0
-			}
-			n := im.match.add(haveBits(cells, c.consent), email, phone)
-			if im.met != nil && (c.traced || slices.Contains(undoable, c.batch)) {
-				im.met[n] = metTraced
-			}
-		}
-	}
-	im.base = uint32(len(im.match.have))
-	return nil
 }
 
 // run reads the sheet to its end. One goroutine reads, cleans and matches; one
@@ -378,65 +267,10 @@ func (im *importing) take(row *sheet.Row) (bool, meta) {
 	return true, c
 }
 
-// nameLost reports whether the row had a name that was left out.
-func nameLost(row *sheet.Row) bool {
-	return slices.ContainsFunc(row.LeftOut, func(l sheet.LeftOut) bool {
-		return (l.Field == sheet.Name || l.Field == sheet.GivenName || l.Field == sheet.FamilyName) && l.Reason != sheet.SecondValue && !l.Reason.Partial()
-	})
-}
-
 func (im *importing) note(row *sheet.Row) {
 	for _, l := range row.LeftOut {
 		im.report.LeftOut = append(im.report.LeftOut, CellNote{row.Line, l.Field, l.Reason})
 	}
-}
-
-// merge notes what a repeated row adds to the contact it repeats. It fills
-// what is empty and changes nothing; "do not share" is stronger than "share".
-func (im *importing) merge(same uint32, row *sheet.Row, have uint16, consent sheet.Consent, email, phone uint64) {
-	traced := int(same) < len(im.met) && im.met[same]&metTraced != 0
-	if traced {
-		im.met[same] |= have | metRow
-	}
-	byHand := traced && im.signups != nil
-	old := im.match.have[same]
-	missing := have &^ old &^ (haveYes | haveNo)
-	newConsent := sheet.Unasked
-	switch {
-	case old&haveNo != 0:
-	case consent == sheet.No, consent == sheet.Yes && old&haveYes == 0:
-		newConsent = consent
-	}
-	if missing == 0 && newConsent == sheet.Unasked && !byHand {
-		return
-	}
-	f := im.fills[same]
-	if f == nil {
-		if im.fills == nil {
-			im.fills = map[uint32]*fillIn{}
-		}
-		f = &fillIn{cells: make([]string, len(im.fields))}
-		im.fills[same] = f
-	}
-	for i, cell := range row.Cells {
-		if missing&(1<<i) != 0 {
-			f.cells[i] = strings.Clone(cell)
-		}
-	}
-	f.byHand = f.byHand || byHand
-	if newConsent != sheet.Unasked {
-		f.consent = newConsent
-		old &^= haveYes
-	}
-	im.match.have[same] = old | missing | consentBits(newConsent)
-	// What is not stored cannot be merged by: the next import would not know.
-	if !has(missing, im.at.email) {
-		email = 0
-	}
-	if !has(missing, im.at.phone) {
-		phone = 0
-	}
-	im.match.learn(same, email, phone)
 }
 
 // seal turns full blocks into sealed columns of new segments.
@@ -474,26 +308,6 @@ func (im *importing) store(ctx context.Context, cols []sealedColumn) error {
 	}
 	return im.s.storeAside(ctx, im.m, cols, &Error{Kind: Conflict, Op: "vault.Import", Code: "import-overtaken",
 		Msg: "somebody was erased, or the list was edited, while the sheet was read; nothing was imported", Hint: "import it again"})
-}
-
-// storeAside stores columns of a segment that the manifest m does not name, and
-// that its successor will. overtaken is the answer if m has another one already.
-func (s *Session) storeAside(ctx context.Context, m *statement, cols []sealedColumn, overtaken *Error) error {
-	return s.do(ctx, func(t *actTx) error {
-		cur := t.current(m.object)
-		if cur.kind != kindList || cur.fact(factEnding) != "" || !t.now.Before(deadlineOf(cur)) {
-			return goneList()
-		}
-		if cur != m {
-			return overtaken
-		}
-		for _, c := range cols {
-			if err := t.PutColumn(m.object, c.segment, c.name, c.sum, c.data); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // finish applies what merging adds, and makes the import visible.
@@ -546,88 +360,6 @@ func (im *importing) keepConsentText(ctx context.Context, o ImportOptions) (stri
 
 func consentAbout(batch uint32) string { return fmt.Sprintf("consent in batch %d", batch) }
 
-// applyFills writes the segments anew to which merging adds something, as new
-// segments: until the commit nothing that the list consists of is touched. It
-// returns the ids of those that were replaced.
-func (im *importing) applyFills(ctx context.Context) (replaced []int64, err error) {
-	if len(im.fills) == 0 {
-		return nil, nil
-	}
-	rows := make([]uint32, 0, len(im.fills))
-	for row := range im.fills {
-		rows = append(rows, row)
-	}
-	slices.Sort(rows)
-	// Rows were numbered in the order of the segments: those of the list,
-	// then those of this import.
-	before := slices.Clone(im.d.segments)
-	sealer, err := im.s.v.newSealer(ctx, im.m)
-	if err != nil {
-		return nil, err
-	}
-	defer sealer.Close()
-	r, err := im.s.newReader(ctx, im.m, columnNames(im.m))
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	first := uint32(0)
-	for i := range before {
-		g := &before[i]
-		end := first + uint32(g.rows)
-		n, _ := slices.BinarySearch(rows, end)
-		if n > 0 {
-			cols, err := r.open(ctx, g)
-			if err != nil {
-				return nil, err
-			}
-			t := cols.table()
-			for _, row := range rows[:n] {
-				im.fills[row].apply(t, int(row-first), im.fields, row < im.base && im.signups == nil)
-			}
-			next := im.d.newSegment()
-			next.revision, next.rows = 1, t.rows()
-			data := make([][]byte, len(t.names))
-			for c := range t.names {
-				data[c] = t.data(c)
-			}
-			sealed, err := sealer.seal(&next, t.names, data)
-			if err != nil {
-				return nil, err
-			}
-			if err := im.store(ctx, sealed); err != nil {
-				return nil, err
-			}
-			im.staged = append(im.staged, next)
-			gone := *g
-			gone.rows = 0
-			im.d.setSegment(gone)
-			im.d.setSegment(next)
-			replaced = append(replaced, g.id)
-			rows = rows[n:]
-		}
-		first = end
-	}
-	return replaced, nil
-}
-
-// apply writes what is added into a table; traced says that the contact was on
-// the list before the import.
-func (f *fillIn) apply(t *table, row int, fields []sheet.Field, traced bool) {
-	for i, field := range fields {
-		if f.cells[i] != "" {
-			t.set(row, string(field), f.cells[i])
-		}
-	}
-	c := t.meta(row)
-	if f.consent != sheet.Unasked {
-		c.consent = f.consent
-	}
-	c.traced = c.traced || traced
-	c.byHand = c.byHand || f.byHand
-	t.setMeta(row, c)
-}
-
 // recordPreview records a preview: comparing a sheet with the list tells who is
 // on it, which is an act all the same.
 func (im *importing) recordPreview(ctx context.Context) error {
@@ -640,26 +372,3 @@ func (im *importing) recordPreview(ctx context.Context) error {
 // discard removes what an import that failed had stored out of sight. What it
 // does not reach, the next start removes.
 func (im *importing) discard() { im.s.discardAside(im.m, im.staged) }
-
-// discardAside removes what storeAside has stored for an act that failed.
-func (s *Session) discardAside(m *statement, staged []segment) {
-	if len(staged) == 0 {
-		return
-	}
-	err := s.v.do(context.Background(), func(t *actTx) error {
-		// Asked in here: a commit that was in doubt may have happened.
-		cur := t.current(m.object)
-		for _, g := range staged {
-			if _, named := cur.segmentIndex(g.id); named {
-				continue
-			}
-			if err := t.DeleteSegment(m.object, g.id); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		s.v.log.Warn("what was stored aside could not be removed; the next start will", "list", m.object, "error", err)
-	}
-}
