@@ -213,19 +213,15 @@ func (s *Session) mergeWaiting(ctx context.Context, id ListID) error {
 //
 // Where the list is damaged, sign-ups wait on, and what can be read is read.
 func (s *Session) mergeAll(ctx context.Context, id ListID) (*statement, error) {
-	var due []*statement
-	waits := false
-	for overtaken := -1; overtaken < 8; {
+	n, err := s.v.store.InboxLen(ctx, string(id))
+	if err != nil {
+		return nil, err
+	}
+	waits, due := n > 0, s.v.erasuresOf(string(id))
+	for overtaken := 0; overtaken < 8; {
 		_, m, err := s.openAsSteward(id)
 		if err != nil {
 			return nil, err
-		}
-		if overtaken < 0 {
-			n, err := s.v.store.InboxLen(ctx, m.object)
-			if err != nil {
-				return nil, err
-			}
-			overtaken, waits, due = 0, n > 0, s.v.erasuresOf(m.object)
 		}
 		asked := slices.DeleteFunc(s.v.erasuresOf(m.object), func(e *statement) bool { return !slices.Contains(due, e) })
 		switch {

@@ -735,17 +735,7 @@ func TestInboxAndNewKeys(t *testing.T) {
 	}
 	d.Start()
 	d.s, d.clerk = d.SignIn(), d.as(t, "birch", birchs)
-	turn := func(blob string, then func()) *atomic.Bool {
-		turned := new(atomic.Bool)
-		hook := func(object, name string) {
-			if object == string(d.list) && strings.HasPrefix(name, blob) && turned.CompareAndSwap(false, true) {
-				store.then.Store(nil)
-				then()
-			}
-		}
-		store.then.Store(&hook)
-		return turned
-	}
+	turn := func(blob string, then func()) *atomic.Bool { return store.turn(string(d.list), blob, then) }
 	add := func(email string) error {
 		_, err := d.clerk.AddContact(ctx, d.list, map[string]string{"name": "New", "email": email})
 		return err
@@ -821,14 +811,7 @@ func TestRevokedWhileAdding(t *testing.T) {
 	}
 	grants := map[string]vault.AccessID{"name": grant("name"), "email": grant("email")}
 	for _, field := range []string{"name", "email"} {
-		var turned atomic.Bool
-		hook := func(_, blob string) {
-			if blob == "recipient/1/L" && turned.CompareAndSwap(false, true) {
-				store.then.Store(nil)
-				must(t)(d.s.RevokeAccess(ctx, grants[field]))
-			}
-		}
-		store.then.Store(&hook)
+		turned := store.turn("", "recipient/1/L", func() { must(t)(d.s.RevokeAccess(ctx, grants[field])) })
 		_, err := d.birch.AddContact(ctx, d.list, map[string]string{"name": "Eva Otra", "email": "eva@example.org"})
 		refused(t, "with the grant of "+field+" revoked", err, vault.Forbidden, "no-grant", "")
 		if !turned.Load() {

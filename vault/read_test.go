@@ -273,6 +273,20 @@ func (s *turningStore) Blob(ctx context.Context, object, name string) ([]byte, e
 	return data, err
 }
 
+// turn does something once, after a blob of an object was read whose name begins so.
+// It returns whether it has.
+func (s *turningStore) turn(object, blob string, do func()) *atomic.Bool {
+	turned := new(atomic.Bool)
+	hook := func(of, name string) {
+		if (object == "" || of == object) && strings.HasPrefix(name, blob) && turned.CompareAndSwap(false, true) {
+			s.then.Store(nil)
+			do()
+		}
+	}
+	s.then.Store(&hook)
+	return turned
+}
+
 // TestLockRetiredWhileReading: between reading a sealed blob and opening its
 // lock, an edit replaces both. The new one is read instead.
 func TestLockRetiredWhileReading(t *testing.T) {

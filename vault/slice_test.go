@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -355,27 +354,15 @@ func TestSliceOvertaken(t *testing.T) {
 	d.Start()
 	d.s, d.birch = d.SignIn(), d.as(t, "birch", birchs)
 	other := d.SignIn()
-	turn := func(blob string, then func()) {
-		var turned atomic.Bool
-		hook := func(_, name string) {
-			if strings.HasPrefix(name, blob) && turned.CompareAndSwap(false, true) {
-				store.then.Store(nil)
-				then()
-			}
-		}
-		store.then.Store(&hook)
-	}
-	begun := false
-	turn("recipient/1/L", func() { // the rows have been read by then
-		begun = true
+	begun := store.turn("", "recipient/1/L", func() { // the rows have been read by then
 		must(t)(other.EraseContact(ctx, d.list, d.ids[0]))
 	})
 	id := d.cut(t, calls(1, "name"))
-	if got := d.sheet(t, d.birch, id); got != "Luis Prueba\n" || !begun {
+	if got := d.sheet(t, d.birch, id); got != "Luis Prueba\n" || !begun.Load() {
 		t.Errorf("erased while it was cut: got %q", got)
 	}
 	var late *vault.Access
-	turn("people", func() {
+	store.turn("", "people", func() {
 		c := calls(0, "name")
 		c.Contacts = []vault.ContactID{d.ids[1], d.ids[2]}
 		var err error

@@ -296,10 +296,11 @@ func (v *Vault) turnOver(ctx context.Context, build func(*turnover) (audit.Entry
 
 // A freezer keeps grants from being used while a turnover that was overtaken is
 // built again: each use changes what is written of the grant, and who searches
-// again and again would keep it from being revoked.
+// again and again would keep it from being revoked. Likewise nothing is left in a
+// list's inbox while its L is replaced, and no slice is read while people are erased.
 type freezer struct {
 	mu     sync.Mutex
-	grants map[string]int // how many turnovers want it so, by the id of the access
+	frozen map[string]int // how many want it so, by the id of the access or the list
 }
 
 // grants returns the ids of the accesses that the turnover changes.
@@ -312,17 +313,18 @@ func (u *turnover) grants() (ids []string) {
 	return ids
 }
 
-// freeze keeps grants from being used until thaw is called.
+// freeze keeps accesses from being used, and inboxes from being added to, until thaw
+// is called.
 func (f *freezer) freeze(ids []string) (thaw func()) {
 	add := func(n int) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.grants == nil {
-			f.grants = map[string]int{}
+		if f.frozen == nil {
+			f.frozen = map[string]int{}
 		}
 		for _, id := range ids {
-			if f.grants[id] += n; f.grants[id] == 0 {
-				delete(f.grants, id)
+			if f.frozen[id] += n; f.frozen[id] == 0 {
+				delete(f.frozen, id)
 			}
 		}
 	}
@@ -333,7 +335,7 @@ func (f *freezer) freeze(ids []string) (thaw func()) {
 func (f *freezer) has(id string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.grants[id] > 0
+	return f.frozen[id] > 0
 }
 
 // errFrozen says that a grant is about to change.

@@ -41,7 +41,7 @@ type Entry struct {
 	// List is the id of the list the act concerns.
 	List string `json:"list,omitempty"`
 	// Subject is the id of what the act concerns within the list or vault: contact, batch, member,
-	// access, object. Of ListRead and ContactFind it is the access by which a member did it who is no steward.
+	// access, object. Of ListRead, ContactFind and InboxAdd it is the access by which a member did it who is no steward.
 	Subject string `json:"subject,omitempty"`
 	// Fields are the kinds of data concerned, by their names in the catalogue: sorted, each
 	// once (Append sees to both).
