@@ -53,7 +53,11 @@ func (p permit) use(t *actTx) error {
 	case w != p.wait || !w.waits() || w.waitsNoMore(t.now):
 		return errWaitStatus(w)
 	}
-	if by := t.current(p.wait.fact(factBy)); !isOrganiser(by) || t.v.expelled(t.now)[by.object] {
+	if by := t.current(p.wait.fact(factBy)); p.wait.fact(factAct) == ActExport {
+		if by == nil || !by.active() {
+			return errNoWait()
+		}
+	} else if !isOrganiser(by) || t.v.expelled(t.now)[by.object] {
 		return errNoWait()
 	}
 	if err := p.may(t.current(string(p.by)), t.now); err != nil {
@@ -143,6 +147,8 @@ func (s *Session) Agree(ctx context.Context, id WaitID) (*Settled, error) {
 		out.Certificate, err = s.destroyList(ctx, ListID(subject), p)
 	case ActRecovery:
 		out.Wait, err = s.allow(ctx, w, p)
+	case ActExport:
+		err = s.releaseExport(ctx, ExportID(subject), p)
 	}
 	if err != nil {
 		return nil, err

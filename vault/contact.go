@@ -303,8 +303,18 @@ func (s *Session) correct(ctx context.Context, m *statement, c *correction) erro
 	if err := e.replace(*at.segment, t); err != nil {
 		return err
 	}
+	if c.refusesSharing() {
+		sent, err := s.sentTo(ctx, m, map[[16]byte]bool{one.id: true})
+		if err != nil {
+			return err
+		}
+		e.ending = s.endMessages(m, func(x *statement) bool { _, in := sent[x]; return in })
+	}
 	return e.commit(ctx, c.entry(named))
 }
+
+// refusesSharing reports whether somebody does not want to be shared any more.
+func (c *correction) refusesSharing() bool { return c.shareable && c.consent != sheet.Yes }
 
 // correctByGrant corrects for somebody who reaches some columns only: the others
 // stay as they are.
@@ -350,6 +360,9 @@ func (s *Session) correctByGrant(ctx context.Context, may *reach, c *correction)
 	t.setMeta(at.row, one)
 	if err := e.amend(*at.segment, t); err != nil {
 		return err
+	}
+	if c.refusesSharing() { // who holds no L cannot see who is in a message
+		e.ending = s.endMessages(m, nil)
 	}
 	e.by = may
 	return e.commit(ctx, c.entry(named))

@@ -130,7 +130,7 @@ func (v *Vault) locksOf(id ListID, m *statement) (ids []slots.ID) {
 	if m != nil {
 		ids = m.locks()
 	}
-	for _, a := range v.accesses(string(id)) {
+	for _, a := range slices.Concat(v.accesses(string(id)), v.exportsOf(string(id))) {
 		ids = append(ids, a.locks()...)
 	}
 	owner := ownerID(id)
@@ -213,6 +213,9 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 				return err
 			}
 		}
+		if err := t.endExports(d.object); err != nil {
+			return err
+		}
 		return t.record(entry)
 	})
 	if err != nil {
@@ -290,7 +293,13 @@ func (v *Vault) sweepOnce(ctx context.Context) (bool, error) {
 	}
 	// What a live list's manifest does not name may be an import under way;
 	// the start removes what one left.
-	_, err := v.deleteOrphans(ctx, func(m *statement, _ int64) bool { return m == nil || m.kind != kindList })
+	_, err := v.deleteOrphans(ctx, func(m *statement, segment int64) bool {
+		if m != nil && m.kind == kindExport {
+			_, named := m.segmentIndex(segment)
+			return !named
+		}
+		return m == nil || m.kind != kindList
+	})
 	if err != nil {
 		return false, err
 	}
@@ -312,7 +321,7 @@ func (v *Vault) deleteOrphans(ctx context.Context, orphaned func(m *statement, s
 	err := v.store.StoredSegments(ctx, func(list string, segment int64) error {
 		v.mu.RLock()
 		l := v.lists[ListID(list)]
-		wanted := l != nil && l.damage != nil
+		wanted := l != nil && l.damage != nil || v.building[list]
 		v.mu.RUnlock()
 		if !wanted && orphaned(v.statement(list), segment) {
 			orphans = append(orphans, orphan{list, segment})

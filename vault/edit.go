@@ -166,7 +166,7 @@ type edit struct {
 	by     *reach // not nil: the grants by which it is made, which must be in force
 
 	carriesOut *carriedOut // erasures; nil: none
-	ending     *ending     // slices that end with it; nil: none can
+	ending     *ending     // copies that end with it; nil: none can
 }
 
 func (s *Session) newEdit(ctx context.Context, m *statement) (*edit, error) {

@@ -33,7 +33,7 @@ func (s *Session) EraseContact(ctx context.Context, id ListID, contact ContactID
 		}
 		return s.eraseByGrant(ctx, may, erasureText{Contact: contact})
 	}
-	n, err := s.eraseIn(ctx, id, "", func(m *statement) ([]place, error) {
+	done, err := s.eraseIn(ctx, id, "", func(m *statement) ([]place, error) {
 		at, err := s.locate(ctx, m, contact)
 		if KindOf(err) == NotFound {
 			return nil, nil
@@ -46,9 +46,8 @@ func (s *Session) EraseContact(ctx context.Context, id ListID, contact ContactID
 	if err != nil {
 		return nil, err
 	}
-	e := &Erasure{Erased: n, Lists: []ListID{}, PartnersToNotify: []string{}}
-	if n > 0 {
-		e.Lists = append(e.Lists, id)
+	e := &Erasure{Lists: []ListID{}, PartnersToNotify: []string{}}
+	if e.add(id, done); e.Erased > 0 {
 		s.v.Sweep(ctx)
 	}
 	return e, nil
@@ -117,7 +116,7 @@ func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone 
 	}
 	understood := false // the number, in the region of some list
 	for _, id := range lists {
-		n, err := s.eraseIn(ctx, id, field, func(m *statement) ([]place, error) {
+		done, err := s.eraseIn(ctx, id, field, func(m *statement) ([]place, error) {
 			if !containsField(fieldsOf(m), string(field)) {
 				return nil, nil
 			}
@@ -138,10 +137,7 @@ func (s *Session) EraseByAddress(ctx context.Context, list ListID, email, phone 
 			}
 			continue
 		}
-		if n > 0 {
-			out.Erased += n
-			out.Lists = append(out.Lists, id)
-		}
+		out.add(id, done)
 	}
 	if out.Erased > 0 {
 		s.v.Sweep(ctx)
@@ -205,27 +201,49 @@ func checkAddress(op string, f sheet.Field, text, region string) error {
 	return nil
 }
 
+// An erased is what was erased from one list, and the names of the partners who have
+// the people that were.
+type erased struct {
+	contacts int
+	partners []string
+}
+
+// add counts what was erased from a list.
+func (e *Erasure) add(list ListID, done erased) {
+	if done.contacts == 0 {
+		return
+	}
+	e.Erased += done.contacts
+	e.Lists = append(e.Lists, list)
+	for _, name := range done.partners {
+		if !slices.Contains(e.PartnersToNotify, name) {
+			e.PartnersToNotify = append(e.PartnersToNotify, name)
+		}
+	}
+	slices.Sort(e.PartnersToNotify)
+}
+
 // eraseIn erases what choose finds in one list, and leaves tombstones. by is
 // the field by whose value it was looked for. Erasing does not wait for an
 // import to end; if another change is quicker, it begins again.
-func (s *Session) eraseIn(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (n int, err error) {
+func (s *Session) eraseIn(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (done erased, err error) {
 	for range 8 {
-		if n, err = s.eraseOnce(ctx, id, by, choose); KindOf(err) != Conflict {
+		if done, err = s.eraseOnce(ctx, id, by, choose); KindOf(err) != Conflict {
 			break
 		}
 	}
-	return n, err
+	return done, err
 }
 
-func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (int, error) {
+func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (done erased, err error) {
 	m, unlock, err := s.changeMerged(ctx, id, urgent)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	defer unlock()
 	places, err := choose(m)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	for i := range places {
 		places[i].by = by
@@ -235,18 +253,18 @@ func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choo
 
 // erasePlaces erases contacts of one list, which stand in its order. asked is what
 // was asked for by others and is carried out by it, nil for nothing.
-func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place, asked *carriedOut) (int, error) {
+func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place, asked *carriedOut) (done erased, err error) {
 	if len(places) == 0 && asked == nil {
-		return 0, s.recordFound(ctx, m, 0) // that somebody is not on it was asked
+		return done, s.recordFound(ctx, m, 0) // that somebody is not on it was asked
 	}
 	e, err := s.newEdit(ctx, m)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	defer e.Close()
 	stones, err := s.tombstones(ctx, m)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	defer s.v.freezeSlices(m.object)()
 	gone := map[[16]byte]bool{}
@@ -258,7 +276,7 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 		}
 		t, err := e.table(ctx, g)
 		if err != nil {
-			return 0, err
+			return done, err
 		}
 		var rows []int
 		for _, p := range places[:n] {
@@ -268,7 +286,7 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 		}
 		t.remove(rows)
 		if err := e.replace(*g, t); err != nil {
-			return 0, err
+			return done, err
 		}
 		places = places[n:]
 	}
@@ -279,20 +297,32 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 	}
 	r, err := s.v.recipient(ctx, m, recipientName(m.int(factEpoch), keyL))
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	if err := e.d.setTombstones(stones, r); err != nil {
-		return 0, err
+		return done, err
 	}
-	n := m.rows() - e.d.rows()
-	count := int64(n)
+	done.contacts = m.rows() - e.d.rows()
+	count := int64(done.contacts)
 	e.carriesOut = asked
-	if e.ending, err = s.endSlicesOf(ctx, m, gone); err != nil {
-		return 0, err
+	sent, err := s.sentTo(ctx, m, gone)
+	if err != nil {
+		return done, err
+	}
+	if e.ending, err = s.endCopiesOf(ctx, m, gone, sent); err != nil {
+		return done, err
 	}
 	if err := e.commit(ctx, audit.Entry{Act: audit.ContactErase, Count: &count}); err != nil {
-		return 0, err
+		return erased{}, err
+	}
+	for x, partners := range sent {
+		if x.fact(factStatus) != ExportDone {
+			continue // it never left
+		}
+		for _, p := range partners {
+			done.partners = append(done.partners, p.Name)
+		}
 	}
 	s.v.noteNow()
-	return n, nil
+	return done, nil
 }

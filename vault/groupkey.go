@@ -110,6 +110,13 @@ func (s *statement) sealedTo(key string) []string {
 				return []string{name}
 			}
 		}
+	case s.kind == kindPartner && key == keyP:
+		return []string{blobAbout}
+	case s.kind == kindExport && key == keyP:
+		if s.hasMessage() {
+			return []string{blobLedger, blobMessageKey}
+		}
+		return []string{blobLedger}
 	case s.kind == kindList && key == keyO && s.fact(factPrivate) == "":
 		return []string{blobTitle}
 	}
@@ -204,6 +211,6 @@ func inPlaceOf(s *statement, name string) []byte {
 // newcomers reports within an act whether there is a member who was not seen, one
 // who was invited meanwhile, or an act that waits.
 func (t *actTx) newcomers(seen []*statement) bool {
-	now := slices.Concat(t.v.groupSealed(), t.pendingOf(kindMember), t.pendingOf(kindWait))
+	now := slices.Concat(t.v.groupSealed(), t.pendingOf(kindMember), t.pendingOf(kindWait), t.pendingOf(kindPartner), t.pendingOf(kindExport))
 	return slices.ContainsFunc(now, func(m *statement) bool { return !slices.Contains(seen, m) && t.current(m.object) == m })
 }

@@ -13,6 +13,8 @@ type (
 	BatchID   string
 	AccessID  string
 	WaitID    string
+	PartnerID string
+	ExportID  string
 )
 
 func newID() string { return uuid.NewString() }

@@ -20,6 +20,7 @@ type importing struct {
 	fields  []sheet.Field
 	rows    rowSource
 	consent sheet.Consent // where the sheet does not say
+	refused bool          // somebody who was on the list does not want to be shared any more
 	preview bool
 	match   *matcher
 	stones  *tombstones
@@ -335,6 +336,10 @@ func (im *importing) finish(ctx context.Context, o ImportOptions) error {
 			return err
 		}
 	}
+	var ending *ending
+	if im.refused { // one of those may be in a message that is kept
+		ending = im.s.endMessages(im.m, nil)
+	}
 	err = im.s.do(ctx, func(t *actTx) error {
 		for _, id := range replaced {
 			if err := t.DeleteSegment(im.m.object, id); err != nil {
@@ -344,12 +349,18 @@ func (im *importing) finish(ctx context.Context, o ImportOptions) error {
 		if err := im.d.store(t); err != nil {
 			return err
 		}
-		return t.record(entry)
+		if err := t.record(entry); err != nil {
+			return err
+		}
+		return ending.store(t, im.m.object, im.s.member)
 	})
-	if err == nil && len(replaced) > 0 {
+	if err != nil {
+		return err
+	}
+	if len(replaced) > 0 || ending != nil {
 		v.sweepSoon()
 	}
-	return err
+	return ending.retire(v)
 }
 
 // keepConsentText stores the words that a sheet used, sealed to L beside the

@@ -44,7 +44,7 @@ func Inspect(ctx context.Context, c Config) (*Inspection, error) {
 
 // adopt makes what was inspected the state of v.
 func (v *Vault) adopt(i *Inspection) {
-	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.erasures, v.spoilt = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.erasures, i.v.spoilt
+	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.erasures, v.partners, v.exports, v.spoilt = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.erasures, i.v.partners, i.v.exports, i.v.spoilt
 }
 
 // A lack is what an object does not have that its statement names.
@@ -115,8 +115,10 @@ func (s *statement) lasting(now time.Time) bool {
 		return !s.invited()
 	case kindAccess:
 		return s.fact(factUntilStop) == "" && s.granted(now)
+	case kindExport:
+		return s.fact(factUntilStop) == "" && s.keepsMessage(now)
 	}
-	return s.kind == kindVault
+	return s.kind == kindVault || s.kind == kindPartner
 }
 
 // statements are all current ones that are what the trail vouches for.
@@ -139,6 +141,12 @@ func (v *Vault) statements() []*statement {
 		all = append(all, w)
 	}
 	for _, e := range v.erasures {
+		all = append(all, e)
+	}
+	for _, p := range v.partners {
+		all = append(all, p)
+	}
+	for _, e := range v.exports {
 		all = append(all, e)
 	}
 	return all

@@ -37,6 +37,9 @@ func (v *Vault) recoverState(ctx context.Context) error {
 	if err := v.lapseWaits(ctx); err != nil {
 		return err
 	}
+	if err := v.lapseExports(ctx); err != nil {
+		return err
+	}
 	v.dropSpoilt(ctx)
 	if err := v.clearUnfinished(ctx); err != nil {
 		return err
@@ -76,22 +79,13 @@ func (v *Vault) clearUnnamed(ctx context.Context) error {
 	named := map[slots.ID]bool{}
 	damaged := map[slots.ID]bool{} // lists whose manifest does not say which locks it names
 	v.mu.RLock()
-	all := []*statement{v.self}
-	for _, m := range v.members {
-		all = append(all, m)
-	}
-	for _, a := range v.access {
-		all = append(all, a)
-	}
 	for _, l := range v.lists {
-		if l.damage == nil {
-			all = append(all, l.manifest)
-		} else if !l.damage.ended {
+		if l.damage != nil && !l.damage.ended {
 			damaged[ownerID(l.id)] = true
 		}
 	}
 	v.mu.RUnlock()
-	for _, s := range all {
+	for _, s := range v.statements() {
 		for _, id := range s.locks() {
 			named[id] = true
 		}
@@ -231,6 +225,11 @@ func (v *Vault) untilNext() time.Duration {
 			wait = min(wait, untilOf(a).Sub(now))
 		}
 	}
+	for _, e := range v.exports {
+		if e.hasMessage() {
+			wait = min(wait, untilOf(e).Sub(now))
+		}
+	}
 	for _, w := range v.waits {
 		// Later it waits for an organiser, or for what is in its way.
 		if w.waits() && now.Before(untilOf(w)) {
@@ -269,6 +268,10 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 	}
 	if err := v.lapseWaits(ctx); err != nil {
 		v.log.Error("what waited for a second person could not be ended yet", "error", err)
+		ok = false
+	}
+	if err := v.lapseExports(ctx); err != nil {
+		v.log.Error("the message of an export that has lapsed is closed but not cleared away yet", "error", err)
 		ok = false
 	}
 	for l, by := range ends {

@@ -68,6 +68,8 @@ func (s *Session) editList(ctx context.Context, id ListID, e ListEdit) error {
 		known = s.v.accesses(m.object) // as they stay now
 		if d, err = s.dropField(ctx, m, e.DropField); err == nil {
 			grants, err = s.dropFromGrants(ctx, m, d, known, e.DropField)
+			messages := s.endMessages(m, func(x *statement) bool { return containsField(fieldsOf(x), e.DropField) })
+			grants = append(grants, messages.ends...)
 		}
 	case e.AddField != "":
 		entry.Fields = []string{e.AddField}
@@ -482,6 +484,8 @@ func (s *statement) restBinding(name string) (string, bool) {
 	switch {
 	case !numbered && (name == blobReasons || name == blobTombstones):
 		return bind(name, s.vault, s.object), true
+	case numbered && kind+"/" == blobSent:
+		return bind("sent", s.vault, s.object, n), true
 	case numbered && (kind+"/" == blobUndo || kind+"/" == blobTouched):
 		return bind(kind, s.vault, s.object, n), true
 	}

@@ -139,6 +139,7 @@ func (im *importing) merge(same uint32, row *sheet.Row, have uint16, consent she
 	case old&haveNo != 0:
 	case consent == sheet.No, consent == sheet.Yes && old&haveYes == 0:
 		newConsent = consent
+		im.refused = im.refused || consent == sheet.No
 	}
 	if missing == 0 && newConsent == sheet.Unasked && !byHand {
 		return

@@ -261,9 +261,7 @@ type Reading struct {
 	r      *reader
 	next   int // segment
 	left   int // contacts of those that were counted when it began
-	out    []Contact
-	values []string
-	text   []byte
+	rows   contactRows
 }
 
 // ReadContacts begins to read a list. When it returns, every sealed column
@@ -402,7 +400,7 @@ func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 			return err
 		}
 		// Not those who were added since: they are not in the trail.
-		out = r.contacts(cols, min(g.rows, r.left))
+		out = r.rows.fill(cols, min(g.rows, r.left), nil, false)
 		return nil
 	})
 	r.next++
@@ -410,41 +408,59 @@ func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 	return out, err
 }
 
-// contacts copies a segment's values into strings that share one buffer.
-func (r *Reading) contacts(cols *columns, rows int) []Contact {
-	r.text = r.text[:0]
-	r.out, r.values = r.out[:0], r.values[:0]
-	ends := make([]int, 0, rows*(len(r.fields)+1))
+// contactRows are the contacts of a segment, in strings that share one buffer.
+type contactRows struct {
+	out    []Contact
+	values []string
+	text   []byte
+	ends   []int
+}
+
+// fill takes the first rows of opened columns, meta in front. keep, which may be nil,
+// says of whom; unnamed leaves the ids out.
+func (b *contactRows) fill(cols *columns, rows int, keep func(*meta) bool, unnamed bool) []Contact {
+	fields := len(cols.names) - 1
+	b.text, b.ends = b.text[:0], b.ends[:0]
+	b.out, b.values = b.out[:0], b.values[:0]
+	kept := 0
 	for row := range rows {
 		c := cols.meta(0, row)
-		id := uuid.UUID(c.id).String()
-		r.text = append(r.text, id...)
-		ends = append(ends, len(r.text))
-		for i := range r.fields {
-			r.text = append(r.text, cols.value(i+1, row)...)
-			ends = append(ends, len(r.text))
+		if keep != nil && !keep(&c) {
+			continue
+		}
+		kept++
+		if !unnamed {
+			b.text = append(b.text, uuid.UUID(c.id).String()...)
+		}
+		b.ends = append(b.ends, len(b.text))
+		for i := range fields {
+			b.text = append(b.text, cols.value(i+1, row)...)
+			b.ends = append(b.ends, len(b.text))
 		}
 	}
-	all := string(r.text)
+	all := string(b.text)
 	start, k := 0, 0
 	take := func() string {
-		v := all[start:ends[k]]
-		start, k = ends[k], k+1
+		v := all[start:b.ends[k]]
+		start, k = b.ends[k], k+1
 		return v
 	}
-	for range rows {
+	for range kept {
 		id := take()
-		from := len(r.values)
-		for range r.fields {
-			r.values = append(r.values, take())
+		from := len(b.values)
+		for range fields {
+			b.values = append(b.values, take())
 		}
-		r.out = append(r.out, Contact{ID: ContactID(id), Values: r.values[from:len(r.values):len(r.values)]})
+		b.out = append(b.out, Contact{ID: ContactID(id), Values: b.values[from:len(b.values):len(b.values)]})
 	}
-	return r.out
+	return b.out
 }
+
+// wipe overwrites what was copied.
+func (b *contactRows) wipe() { clear(b.text[:cap(b.text)]) }
 
 // Close forgets the opened keys and values.
 func (r *Reading) Close() {
 	r.r.Close()
-	clear(r.text)
+	r.rows.wipe()
 }

@@ -465,3 +465,34 @@ func (s *Session) SigningCertificate(ctx context.Context) (cert []byte, err erro
 	})
 	return cert, err
 }
+
+// Organisation returns the group's name.
+func (s *Session) Organisation(ctx context.Context) (name string, err error) {
+	err = again(func() error {
+		self := s.v.statement(s.v.ID())
+		o, err := s.groupKey(ctx, keyO)
+		if err != nil {
+			return err
+		}
+		body, err := s.v.openBlob(ctx, self, blobOrganisation, bind(blobOrganisation, self.vault), o)
+		name = strings.TrimRight(string(body), " ") // see pad
+		return err
+	})
+	return name, err
+}
+
+// SigningKey returns the group's OpenPGP private key. Organisers may, and who holds a
+// grant to export; the caller wipes it.
+func (s *Session) SigningKey(ctx context.Context) (key crypto.Secret, err error) {
+	err = again(func() error {
+		self := s.v.statement(s.v.ID())
+		p, err := s.exportKey(ctx)
+		if err != nil {
+			return err
+		}
+		body, err := s.v.openBlob(ctx, self, blobSigningKey, bind(blobSigningKey, self.vault), p)
+		key = crypto.NewSecret(body)
+		return err
+	})
+	return key, err
+}

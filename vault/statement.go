@@ -23,6 +23,8 @@ const (
 	kindAccess    = "access"    // what a member asked for of a list, or was granted
 	kindWait      = "wait"      // an act that waits for a second person
 	kindErasure   = "erasure"   // who is to be erased from a list by its stewards
+	kindPartner   = "partner"   // another organisation that lists are sent to
+	kindExport    = "export"    // what was sent, or is to be
 	kindDestroyed = "destroyed" // what is left of a list
 	kindRemoved   = "removed"   // nothing is left; never at rest
 )
@@ -79,7 +81,7 @@ type statement struct {
 	revision int64
 	facts    map[string]string // lower-case key, one line of text
 	blobs    map[string]blobRef
-	segments []segment // ascending by id; lists only
+	segments []segment // ascending by id; lists and exports only
 
 	sum Hash // of text; set by encode and parse
 }

@@ -546,7 +546,7 @@ func (u *undoing) beyond() []int64 { return u.gone[min(len(u.gone), sweepTogethe
 
 func (u *undoing) commit(ctx context.Context) error {
 	removed, restored, kept := int64(u.result.Removed), int64(u.result.Restored), int64(u.result.Kept)
-	ending := u.s.endAllSlices(u.m)
+	ending := u.s.endAllCopies(u.m)
 	err := u.s.do(ctx, func(t *actTx) error {
 		for _, c := range u.put {
 			if err := t.PutColumn(u.m.object, c.segment, c.name, c.sum, c.data); err != nil {

@@ -76,7 +76,10 @@ type Vault struct {
 	access   map[AccessID]*statement // asked for, granted, or ended a while ago
 	waits    map[WaitID]*statement   // for a second person, or refused a while ago
 	erasures map[string]*statement   // that wait for a steward, by object
-	spoilt   map[string]ListID       // accesses, waits and erasures whose statement was found damaged at start, with their list
+	partners map[PartnerID]*statement
+	exports  map[ExportID]*statement
+	building map[string]bool   // exports whose parts are stored and that no statement names yet
+	spoilt   map[string]ListID // accesses, waits and erasures whose statement was found damaged at start, with their list
 
 	caughtUp atomic.Bool   // what was interrupted before the start is finished
 	wake     chan struct{} // the keeper looks at the deadlines anew
@@ -185,6 +188,9 @@ func newVault(c *Config) *Vault {
 		access:   map[AccessID]*statement{},
 		waits:    map[WaitID]*statement{},
 		erasures: map[string]*statement{},
+		partners: map[PartnerID]*statement{},
+		exports:  map[ExportID]*statement{},
+		building: map[string]bool{},
 		spoilt:   map[string]ListID{},
 		wake:     make(chan struct{}, 1),
 		sweep:    make(chan struct{}, 1),
@@ -393,11 +399,17 @@ func (v *Vault) publish(s *statement) {
 		v.wakeKeeper() // it counts as agreed
 	case kindErasure:
 		v.erasures[s.object] = s
+	case kindPartner:
+		v.partners[PartnerID(s.object)] = s
+	case kindExport:
+		v.exports[ExportID(s.object)] = s
+		v.wakeKeeper() // its message lapses
 	case kindRemoved:
 		delete(v.members, MemberID(s.object))
 		delete(v.access, AccessID(s.object))
 		delete(v.waits, WaitID(s.object))
 		delete(v.erasures, s.object)
+		delete(v.partners, PartnerID(s.object))
 	case kindList, kindDestroyed:
 		l := v.lists[ListID(s.object)]
 		if l == nil {
@@ -435,6 +447,12 @@ func (v *Vault) statement(object string) *statement {
 	}
 	if w := v.waits[WaitID(object)]; w != nil {
 		return w
+	}
+	if p := v.partners[PartnerID(object)]; p != nil {
+		return p
+	}
+	if e := v.exports[ExportID(object)]; e != nil {
+		return e
 	}
 	return v.erasures[object]
 }

@@ -31,6 +31,10 @@ const (
 	// does not agree to it; and who asked has to make them, so that agreeing is a
 	// permit for a day.
 	ActRecovery = "recovery"
+
+	// ActExport is sending a partner more than policy. The message is made and kept
+	// sealed; silence does not agree to it either.
+	ActExport = "export"
 )
 
 // States of an act that waits.
@@ -59,7 +63,8 @@ type Wait struct {
 	Handle  string // of whom it concerns; "" if it concerns a list
 	List    ListID // "" likewise, or if the member does not see the list
 	Status  string
-	Expires time.Time // when it counts as agreed; of ActRecovery, when it lapses
+	Export  ExportID  // of ActExport
+	Expires time.Time // when it counts as agreed; of ActRecovery and ActExport, when it lapses
 	Reason  string    // why it was refused, for organisers
 }
 
@@ -79,7 +84,7 @@ func errWaits(w *statement) error {
 	until := untilOf(w)
 	at := until.UTC().Format("2006-01-02 15:04 UTC")
 	msg := "this waits for another organiser; if nobody refuses, it counts as agreed from " + at
-	if w.fact(factAct) == ActRecovery {
+	if !w.silenceCounts() {
 		msg = "this waits for another organiser, until " + at
 	}
 	return &Error{Kind: Waiting, Op: "vault.Wait", Code: "waiting", Params: map[string]string{"id": w.object, "expires": until.UTC().Format(time.RFC3339)}, Msg: msg,
@@ -169,12 +174,18 @@ func (s *statement) waits() bool {
 
 // due reports whether an act that waits is agreed to, or counts as that.
 func (s *statement) due(now time.Time) bool {
-	return s.waits() && (s.fact(factStatus) == WaitAgreed || s.fact(factAct) != ActRecovery && !now.Before(untilOf(s)))
+	return s.waits() && (s.fact(factStatus) == WaitAgreed || s.silenceCounts() && !now.Before(untilOf(s)))
+}
+
+// silenceCounts reports whether an act counts as agreed once nobody has refused it in
+// time.
+func (s *statement) silenceCounts() bool {
+	return s.fact(factAct) != ActRecovery && s.fact(factAct) != ActExport
 }
 
 // waitsNoMore reports whether an act that waits has lapsed.
 func (s *statement) waitsNoMore(now time.Time) bool {
-	if s.fact(factAct) == ActRecovery {
+	if !s.silenceCounts() {
 		return !now.Before(untilOf(s))
 	}
 	return !now.Before(untilOf(s).Add(keepAgreed))
@@ -200,6 +211,10 @@ func (v *Vault) expelled(now time.Time) map[string]bool {
 
 // void reports whether what an act waits for cannot happen any more.
 func (v *Vault) void(w *statement, now time.Time) bool {
+	if w.fact(factAct) == ActExport {
+		e := v.statement(w.fact(factSubject))
+		return w.waitsNoMore(now) || e == nil || !e.waitsForRelease(now)
+	}
 	by := v.statement(w.fact(factBy))
 	if !isOrganiser(by) || v.expelled(now)[by.object] || w.waitsNoMore(now) {
 		return true
@@ -342,6 +357,9 @@ func (s *Session) Refuse(ctx context.Context, id WaitID, reason string) error {
 		d.facts[factStatus] = WaitRefused
 		d.facts[factEnded] = day(now)
 		e := audit.Entry{Act: audit.WaitRefuse, By: string(s.member), Subject: w.object}
+		if x := v.statement(w.fact(factSubject)); w.fact(factAct) == ActExport && x != nil && x.waitsForRelease(now) {
+			u.draft(x).dropMessage(ExportRefused)
+		}
 		if reason == "" {
 			return e, nil
 		}
@@ -395,6 +413,13 @@ func (s *Session) wait(ctx context.Context, w *statement) (out Wait, err error) 
 	case ActInvite:
 		out.Handle, err = s.waitText(ctx, w, blobHandle, keyO)
 	case ActRecovery:
+	case ActExport:
+		if e := s.v.statement(w.fact(factSubject)); e != nil {
+			out.Export = ExportID(e.object)
+			if _, _, hidden := s.open(ListID(e.fact(factList))); hidden == nil {
+				out.List = ListID(e.fact(factList))
+			}
+		}
 	case ActDestroy:
 		if _, _, hidden := s.open(ListID(w.fact(factSubject))); hidden == nil || s.role() == Organiser {
 			out.List = ListID(w.fact(factSubject))
@@ -456,5 +481,5 @@ func (v *Vault) lapseWaits(ctx context.Context) error {
 // groupSealed returns what may be sealed to O or P beside the vault's own statement
 // and the lists.
 func (v *Vault) groupSealed() []*statement {
-	return append(v.memberStatements(), v.waitStatements()...)
+	return slices.Concat(v.memberStatements(), v.waitStatements(), v.partnerStatements(), v.exportStatements())
 }

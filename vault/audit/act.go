@@ -56,6 +56,21 @@ const (
 	InboxMerge Act = "inbox.merge" // By, who opened List, took Count people out of its inbox: new ones, known ones and some who were erased before
 	ErasureAsk Act = "erasure.ask" // By asked the stewards of List to erase somebody, by the erasure Subject
 
+	PartnerAdd    Act = "partner.add"    // By added the partner Subject, whose fingerprint nobody has compared yet
+	PartnerVerify Act = "partner.verify" // By has compared the fingerprint of Subject over another channel
+	PartnerChange Act = "partner.change" // Subject got another certificate
+	PartnerRemove Act = "partner.remove" // Subject was removed
+
+	ExportMake     Act = "export.make"     // By sealed Fields of Count people of List to partners, as Subject; Deadline is when they have to delete it
+	ExportAsk      Act = "export.ask"      // likewise, but it is beyond policy and waits: nobody gets it before it is released
+	ExportRelease  Act = "export.release"  // Subject can be handed over
+	ExportGet      Act = "export.get"      // By took out the sealed message of Subject
+	ExportLink     Act = "export.link"     // By made a link with which the message of Subject can be taken out once; Deadline is when it lapses
+	ExportTaken    Act = "export.taken"    // somebody used the link of Subject
+	ExportWithdraw Act = "export.withdraw" // the message of Subject is gone: of somebody who was in it, who was erased or said no
+	ExportLapse    Act = "export.lapse"    // the message of Subject is gone: its time was up
+	ExportReceipt  Act = "export.receipt"  // a partner's signed receipt was recorded: Subject is deleted there
+
 	WaitOpen         Act = "wait.open"          // By asked for what takes two organisers; Deadline is when Subject counts as agreed
 	WaitAgree        Act = "wait.agree"         // By is the second person; the entry before says what happened
 	WaitAgreeInvitee Act = "wait.agree.invitee" // likewise, and By is somebody whom the first person had brought in
@@ -79,6 +94,8 @@ func (a Act) Valid() bool {
 		ListDestroyIntent, ListDestroy,
 		AccessRequest, AccessGrant, AccessDeny, AccessRevoke, AccessLapse, AccessPurge, SliceCut,
 		InboxAdd, InboxMerge, ErasureAsk,
+		PartnerAdd, PartnerVerify, PartnerChange, PartnerRemove,
+		ExportMake, ExportAsk, ExportRelease, ExportGet, ExportLink, ExportTaken, ExportWithdraw, ExportLapse, ExportReceipt,
 		WaitOpen, WaitAgree, WaitAgreeInvitee, WaitSilence, WaitRefuse, WaitLapse,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
 		return true

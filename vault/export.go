@@ -1,0 +1,806 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/vault/audit"
+)
+
+// An export is one sealed hand-over of some people of a list, and what is kept of it:
+//
+//   - in the ledger, for good: to whom, which fields, how many, why, until when, the
+//     SHA-256 of the message, and what partners signed. It is sealed to P;
+//   - the message, for 72 hours: an OpenPGP message names its recipients, so it is kept
+//     in parts that are sealed to a key X of its own, and X to P inside a lock;
+//   - whom it was of, until the list ends: their ids, sealed to a key Y of its own. Y is
+//     with the list, sealed to L (blobSent), so whoever can erase somebody learns which
+//     partners have them.
+
+// Facts of an export, beside list, member, fields, status and until, which are those
+// of an access: until is when its message goes.
+const (
+	factPartners     = "partners" // ids, comma-joined
+	factFormat       = "format"
+	factWithheldNo   = "withheld-no"
+	factWithheldMute = "withheld-unasked"
+	factAskedAt      = "asked-at"  // when it was made, the hour
+	factFree         = "free"      // when one that waits can be taken out though nobody agreed
+	factDeleteBy     = "delete-by" // when partners have to have deleted it
+	factBytes        = "bytes"     // length of the message
+	factReceipts     = "receipts"  // partners who signed that they have
+)
+
+// Names of an export's blobs. Its segments have two columns: parts of the message,
+// and whom it was of.
+const (
+	blobLedger     = "ledger"      // ledgerText, sealed to P
+	blobMessageKey = "message-key" // X, sealed to P inside a lock
+	blobLink       = "link"        // X, sealed to a token inside a lock
+	blobSent       = "sent/"       // of a list: sentText of one export, sealed to L
+	columnPart     = "part"        // of the message, sealed to X
+	columnPeople   = "people"      // ids, sealed to Y
+)
+
+// States of an export.
+const (
+	ExportWaiting   = "waiting"   // beyond policy: it is sealed, and nobody gets it yet
+	ExportDone      = "done"      // it can be handed over, or was
+	ExportRefused   = "refused"   // by another organiser
+	ExportWithdrawn = "withdrawn" // taken back, or somebody in it was erased or said no, before it was released
+	ExportLapsed    = "lapsed"    // nobody agreed in time
+)
+
+// Policy for exports.
+const (
+	MaxSent     = 500                 // contacts of one list to one partner within sentWindow, without a second person
+	sentWindow  = 24 * time.Hour      // see sentLately
+	aloneWaits  = 24 * time.Hour      // how long more than that waits where there is one organiser
+	keepMessage = 72 * time.Hour      // from when it can be handed over
+	waitMessage = 14 * 24 * time.Hour // until one that nobody agreed to lapses
+	maxDeleteBy = 365 * 24 * time.Hour
+	maxExports  = 1000 // of one list: the entry that ends it vouches for all
+)
+
+type ledgerText struct {
+	Partners []ledgerPartner `json:"partners"`
+	Purpose  string          `json:"purpose"`
+	SHA256   string          `json:"sha256"`
+	Receipts []receiptText   `json:"receipts,omitempty"`
+}
+
+// A ledgerPartner is a partner as it was when something was sent to it: receipts are
+// checked against that certificate.
+type ledgerPartner struct {
+	ID          PartnerID `json:"id"`
+	Name        string    `json:"name"`
+	Fingerprint string    `json:"fingerprint"`
+	Certificate []byte    `json:"certificate"`
+}
+
+type receiptText struct {
+	Partner  PartnerID `json:"partner"`
+	Signed   time.Time `json:"signed"`
+	Recorded string    `json:"recorded"` // day
+	Text     []byte    `json:"text"`     // as it was signed
+}
+
+type sentText struct {
+	Key      string          `json:"key"` // Y
+	Partners []ledgerPartner `json:"partners"`
+}
+
+// An Export is a line of the ledger.
+type Export struct {
+	ID       ExportID
+	List     ListID
+	By       string // handle, "" of somebody who is gone
+	Partners []ExportPartner
+	Fields   []string
+	Format   string
+	Purpose  string
+	Status   string
+	Contacts int
+	Withheld map[string]int // "no", "unasked": who did not agree to be shared
+	SHA256   string         // of the message, hex
+	Bytes    int64
+	DeleteBy time.Time
+	Made     time.Time // the hour
+	Free     time.Time // when one that waits can be taken out though nobody agreed; zero: not
+	Kept     time.Time // until when the message can be taken out; zero: it is gone
+	Overdue  bool      // the time has passed and a partner has not signed
+}
+
+// An ExportPartner is one of those an export is for.
+type ExportPartner struct {
+	ID          PartnerID
+	Name        string
+	Fingerprint string
+	Certificate []byte     // as it was then
+	Deleted     *time.Time // when the partner signed that it is deleted
+}
+
+func errNoExport() error {
+	return &Error{Kind: NotFound, Op: "vault.Export", Code: "no-such-export", Msg: "there is no such export", Hint: "see rallyvault export ls"}
+}
+
+func errNoMessage(e *statement) error {
+	return &Error{Kind: Gone, Op: "vault.Export", Code: "message-gone", Params: map[string]string{"status": e.fact(factStatus)},
+		Msg: "the message of this export is not kept any more", Hint: "export again: the ledger then has both"}
+}
+
+func (s *statement) hasMessage() bool {
+	_, ok := s.blobs[blobMessageKey]
+	return s.kind == kindExport && ok
+}
+
+// keepsMessage reports whether the message of an export can be opened: it lapses by
+// this comparison, and overwriting its lock follows.
+func (s *statement) keepsMessage(now time.Time) bool { return s.hasMessage() && now.Before(untilOf(s)) }
+
+// waitsForRelease reports whether an export is beyond policy and nobody agreed yet.
+func (s *statement) waitsForRelease(now time.Time) bool {
+	return s.keepsMessage(now) && s.fact(factStatus) == ExportWaiting
+}
+
+// freeFrom is when an export that waits can be taken out though nobody agreed.
+func (s *statement) freeFrom() time.Time {
+	t, _ := time.Parse(time.RFC3339, s.fact(factFree))
+	return t
+}
+
+// released reports whether the message of an export can be handed over.
+func (s *statement) released(now time.Time) bool {
+	free := s.freeFrom()
+	return s.keepsMessage(now) && (s.fact(factStatus) == ExportDone || s.fact(factStatus) == ExportWaiting && !free.IsZero() && !now.Before(free))
+}
+
+// dropMessage takes the message out of an export. Its locks are the caller's to
+// overwrite, its parts the janitor's to delete. Of one that nobody had got, status
+// says why.
+func (d *draft) dropMessage(status string) {
+	for _, name := range []string{blobMessageKey, blobLink} {
+		if _, ok := d.blobs[name]; ok {
+			d.remove(name)
+		}
+	}
+	d.segments = slices.DeleteFunc(d.segments, func(g segment) bool { _, part := g.column(columnPart); return part })
+	delete(d.facts, factUntil)
+	delete(d.facts, factFree)
+	if d.fact(factStatus) == ExportWaiting {
+		d.facts[factStatus] = status
+	}
+}
+
+// keeps reports whether the message of an export can be opened, which ends with its
+// list at the latest.
+func (v *Vault) keeps(e *statement, now time.Time) bool {
+	m := v.statement(e.fact(factList))
+	return e.keepsMessage(now) && m != nil && m.lives(now)
+}
+
+// exportStatements returns the statements of the exports, by id.
+func (v *Vault) exportStatements() (out []*statement) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, e := range v.exports {
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b *statement) int { return strings.Compare(a.object, b.object) })
+	return out
+}
+
+// exportsOf are those of a list.
+func (v *Vault) exportsOf(list string) []*statement {
+	return slices.DeleteFunc(v.exportStatements(), func(e *statement) bool { return e.fact(factList) != list })
+}
+
+// exportsOf is that within an act.
+func (t *actTx) exportsOf(list string) (out []*statement) {
+	for _, e := range append(t.v.exportsOf(list), t.pendingOf(kindExport)...) {
+		if e.fact(factList) == list && t.current(e.object) == e && !slices.Contains(out, e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func ledgerBinding(e *statement, blob string) string { return bind(blob, e.vault, e.object) }
+
+// openExport returns the statement of an export for somebody who may see the ledger.
+func (s *Session) openExport(ctx context.Context, id ExportID) (*statement, *agebox.Identity, error) {
+	key, err := s.exportKey(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.v.mu.RLock()
+	e := s.v.exports[id]
+	s.v.mu.RUnlock()
+	if e == nil || s.role() != Organiser && e.fact(factMember) != string(s.member) {
+		return nil, nil, errNoExport()
+	}
+	// P after the statement: see groupKey.
+	key, err = s.exportKey(ctx)
+	return e, key, err
+}
+
+func (s *Session) openLedger(ctx context.Context, e *statement, key *agebox.Identity) (t ledgerText, err error) {
+	body, err := s.v.openBlob(ctx, e, blobLedger, ledgerBinding(e, blobLedger), key)
+	if err != nil {
+		return t, err
+	}
+	if err := json.Unmarshal(body, &t); err != nil {
+		return t, s.v.tampered(ctx, e.object, placeOf(e, blobLedger), err)
+	}
+	return t, nil
+}
+
+// Exports is the ledger, the newest first. Organisers see all of it, who holds a grant
+// to export what they sent themselves.
+func (s *Session) Exports(ctx context.Context) ([]Export, error) {
+	if _, err := s.exportKey(ctx); err != nil {
+		return nil, err
+	}
+	out := []Export{}
+	for _, e := range s.v.exportStatements() {
+		one, err := s.Export(ctx, ExportID(e.object))
+		if KindOf(err) == NotFound {
+			continue // another member's
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *one)
+	}
+	slices.SortStableFunc(out, func(a, b Export) int { return cmp.Or(b.Made.Compare(a.Made), cmp.Compare(a.ID, b.ID)) })
+	return out, nil
+}
+
+// Export returns one line of the ledger.
+func (s *Session) Export(ctx context.Context, id ExportID) (out *Export, err error) {
+	err = again(func() error {
+		e, key, err := s.openExport(ctx, id)
+		if err != nil {
+			return err
+		}
+		out, err = s.describeExport(ctx, e, key)
+		return err
+	})
+	return out, err
+}
+
+func (s *Session) describeExport(ctx context.Context, e *statement, key *agebox.Identity) (*Export, error) {
+	t, err := s.openLedger(ctx, e, key)
+	if err != nil {
+		return nil, err
+	}
+	by, err := s.handle(ctx, MemberID(e.fact(factMember)))
+	if err != nil && KindOf(err) != NotFound {
+		return nil, err
+	}
+	now := s.v.clock.now()
+	out := &Export{
+		ID: ExportID(e.object), List: ListID(e.fact(factList)), By: by, Fields: words(fieldsOf(e)), Format: e.fact(factFormat), Purpose: t.Purpose,
+		Status: e.fact(factStatus), Contacts: int(e.int(factContacts)),
+		Withheld: map[string]int{"no": int(e.int(factWithheldNo)), "unasked": int(e.int(factWithheldMute))},
+		SHA256:   t.SHA256, Bytes: e.int(factBytes),
+	}
+	out.DeleteBy, _ = time.Parse(time.RFC3339, e.fact(factDeleteBy))
+	out.Made, _ = time.Parse(time.RFC3339, e.fact(factAskedAt))
+	if s.v.keeps(e, now) {
+		out.Kept = untilOf(e)
+		if out.Status == ExportWaiting {
+			out.Free = e.freeFrom()
+		}
+	} else if out.Status == ExportWaiting {
+		out.Status = ExportLapsed
+	}
+	for _, p := range t.Partners {
+		one := ExportPartner{ID: p.ID, Name: p.Name, Fingerprint: p.Fingerprint, Certificate: p.Certificate}
+		for _, r := range t.Receipts {
+			if r.Partner == p.ID {
+				one.Deleted = &r.Signed
+			}
+		}
+		out.Partners = append(out.Partners, one)
+		out.Overdue = out.Overdue || one.Deleted == nil && out.Status == ExportDone && !now.Before(out.DeleteBy)
+	}
+	return out, nil
+}
+
+// ApproveExport agrees to an export that waits, as Agree does.
+func (s *Session) ApproveExport(ctx context.Context, id ExportID) (*Export, error) {
+	if s.role() != Organiser {
+		return nil, errOrganisersOnly("vault.ApproveExport", "agree to what waits for a second person")
+	}
+	e, _, err := s.openExport(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	now := s.v.clock.now()
+	for _, w := range s.v.waitStatements() {
+		if w.waits() && w.fact(factAct) == ActExport && w.fact(factSubject) == e.object && !s.v.void(w, now) {
+			if _, err := s.Agree(ctx, WaitID(w.object)); err != nil {
+				return nil, err
+			}
+			return s.Export(ctx, id)
+		}
+	}
+	switch {
+	case e.waitsForRelease(now) && e.fact(factMember) == string(s.member):
+		return nil, &Error{Kind: Forbidden, Op: "vault.ApproveExport", Code: "own-act", Params: map[string]string{"free": e.fact(factFree)},
+			Msg: "you asked for this yourself, and there is no other organiser: it can be taken out from " + e.freeFrom().Format("2006-01-02 15:04 UTC")}
+	case e.waitsForRelease(now):
+		// Nobody was there to agree when it was asked for.
+		return nil, &Error{Kind: Conflict, Op: "vault.ApproveExport", Code: "not-waiting", Params: map[string]string{"status": ExportWaiting},
+			Msg: "this was asked for when there was one organiser: it can be taken out from " + e.freeFrom().Format("2006-01-02 15:04 UTC")}
+	}
+	return nil, &Error{Kind: Conflict, Op: "vault.ApproveExport", Code: "not-waiting", Params: map[string]string{"status": e.fact(factStatus)}, Msg: "this does not wait: it is " + e.fact(factStatus)}
+}
+
+// releaseExport lets an export be handed over that another organiser agreed to.
+func (s *Session) releaseExport(ctx context.Context, id ExportID, p permit) error {
+	v := s.v
+	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		e := v.statement(string(id))
+		now := v.clock.now()
+		if e == nil || !e.waitsForRelease(now) {
+			return audit.Entry{}, errNoWait()
+		}
+		d := u.draft(e)
+		d.facts[factStatus] = ExportDone
+		delete(d.facts, factFree)
+		d.setTime(factUntil, v.messageEnd(e, now, keepMessage))
+		return audit.Entry{Act: audit.ExportRelease, By: string(s.member), List: e.fact(factList), Subject: e.object}, nil
+	}, p.use, p.entries(v)...)
+}
+
+// messageEnd is until when a message is kept: at most until its list ends.
+func (v *Vault) messageEnd(e *statement, now time.Time, keep time.Duration) time.Time {
+	until := wholeSeconds(now, now.Add(keep))
+	if m := v.statement(e.fact(factList)); m != nil && m.kind == kindList && deadlineOf(m).Before(until) {
+		until = deadlineOf(m)
+	}
+	return until
+}
+
+// WithdrawExport drops the message of an export before its time: nobody can take it
+// out any more. Who made it may, and any organiser. The ledger keeps what it was.
+func (s *Session) WithdrawExport(ctx context.Context, id ExportID) (*Export, error) {
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		e, _, err := s.openExport(ctx, id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if !s.v.keeps(e, s.v.clock.now()) {
+			return audit.Entry{}, errNoMessage(e)
+		}
+		u.draft(e).dropMessage(ExportWithdrawn)
+		return audit.Entry{Act: audit.ExportWithdraw, By: string(s.member), List: e.fact(factList), Subject: e.object}, nil
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.v.Sweep(ctx)
+	return s.Export(ctx, id)
+}
+
+// A Message is the sealed message of an export on its way out.
+type Message struct {
+	Export  ExportID
+	Bytes   int64
+	SHA256  string // "" when it is taken out by a link
+	v       *Vault
+	e       *statement
+	key     *agebox.Identity
+	alive   func() error
+	next    int
+	pending []byte
+}
+
+// Read gives the message; it stops when the message lapses or the session ends.
+func (m *Message) Read(p []byte) (int, error) {
+	for len(m.pending) == 0 {
+		if m.next == len(m.e.segments) {
+			return 0, io.EOF
+		}
+		if err := m.alive(); err != nil {
+			return 0, err
+		}
+		if !m.v.keeps(m.e, m.v.clock.now()) {
+			return 0, errNoMessage(m.e)
+		}
+		g := &m.e.segments[m.next]
+		m.next++
+		if _, ok := g.column(columnPart); !ok {
+			continue
+		}
+		ctx := context.Background()
+		sealed, err := m.v.sealedColumns(ctx, m.e, g, []string{columnPart})
+		if err == errChanged { // it got a link, or its message went
+			cur := m.v.statement(m.e.object)
+			if cur == nil || !m.v.keeps(cur, m.v.clock.now()) {
+				return 0, errNoMessage(m.e)
+			}
+			m.e, m.next = cur, m.next-1
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if m.pending, err = agebox.Open(partBinding(m.e, columnPart, g.id), sealed[0], m.key); err != nil {
+			return 0, m.v.tampered(ctx, m.e.object, placeOfColumn(m.e, g.id, columnPart), err)
+		}
+	}
+	n := copy(p, m.pending)
+	m.pending = m.pending[n:]
+	return n, nil
+}
+
+func partBinding(e *statement, column string, n int64) string {
+	return bind(column, e.vault, e.object, n)
+}
+
+// OpenMessage takes out the message of an export, sealed to its partners. Organisers
+// may, and who made it. That is in the audit trail before it returns.
+func (s *Session) OpenMessage(ctx context.Context, id ExportID) (*Message, error) {
+	var e *statement
+	var x *agebox.Identity
+	var t ledgerText
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		var key *agebox.Identity
+		var err error
+		if e, key, err = s.openExport(ctx, id); err != nil {
+			return audit.Entry{}, err
+		}
+		if t, x, err = s.handOver(ctx, u, e, key); err != nil {
+			return audit.Entry{}, err
+		}
+		return audit.Entry{Act: audit.ExportGet, By: string(s.member), List: e.fact(factList), Subject: e.object}, nil
+	}, func(t *actTx) error { return t.stillKept(e) })
+	if err != nil {
+		return nil, err
+	}
+	// As it is now: a turnover may have changed it.
+	return &Message{Export: id, Bytes: e.int(factBytes), SHA256: t.SHA256, v: s.v, e: s.v.statement(e.object), key: x, alive: s.alive}, nil
+}
+
+// handOver opens X of an export that can be handed over, and lets one that waited
+// long enough be kept as long as others.
+func (s *Session) handOver(ctx context.Context, u *turnover, e *statement, key *agebox.Identity) (t ledgerText, x *agebox.Identity, err error) {
+	now := s.v.clock.now()
+	switch {
+	case !s.v.keeps(e, now):
+		return t, nil, errNoMessage(e)
+	case !e.released(now):
+		return t, nil, errExportWaits(e)
+	}
+	if t, err = s.openLedger(ctx, e, key); err != nil {
+		return t, nil, err
+	}
+	if x, err = s.v.openKey(ctx, e, blobMessageKey, ledgerBinding(e, blobMessageKey), key); err != nil {
+		return t, nil, err
+	}
+	if e.fact(factStatus) == ExportWaiting {
+		d := u.draft(e)
+		d.facts[factStatus] = ExportDone
+		delete(d.facts, factFree)
+		d.setTime(factUntil, s.v.messageEnd(e, now, keepMessage))
+		u.more = []audit.Entry{{Act: audit.ExportRelease, By: string(s.member), List: e.fact(factList), Subject: e.object}}
+	}
+	return t, x, nil
+}
+
+// stillKept makes sure within an act that an export is as it was seen.
+func (t *actTx) stillKept(e *statement) error {
+	if t.current(e.object) != e {
+		return errOvertaken()
+	}
+	return nil
+}
+
+// errExportWaits says that an export was sealed and waits.
+func errExportWaits(e *statement) error {
+	out := &Error{Kind: Waiting, Op: "vault.Export", Code: "export-waits", Params: map[string]string{"id": e.object}, Msg: "this waits for another organiser",
+		Hint: "another organiser looks at it and agrees: rallyvault export approve " + e.object}
+	if free := e.freeFrom(); !free.IsZero() {
+		out.Params["free"] = free.Format(time.RFC3339)
+		out.Msg = "this can be taken out from " + free.Format("2006-01-02 15:04 UTC")
+		out.Hint = "then: rallyvault export get " + e.object
+	}
+	return out
+}
+
+// linkPrefix begins the token of a link.
+const linkPrefix = "rvx_"
+
+func linkBinding(e *statement) string { return bind(blobLink, e.vault, e.object) }
+
+// linkToken is the token of a link: the export's id, by which it is found, and a code
+// of 128 bits, which opens it.
+func linkToken(id ExportID, c code) string {
+	return linkPrefix + strings.ReplaceAll(string(id), "-", "") + "_" + string(c)
+}
+
+func parseLinkToken(token string) (id ExportID, c code, ok bool) {
+	rest, ok := strings.CutPrefix(token, linkPrefix)
+	hexed, text, cut := strings.Cut(rest, "_")
+	if !ok || !cut || len(hexed) != 32 {
+		return "", "", false
+	}
+	id = ExportID(fmt.Sprintf("%s-%s-%s-%s-%s", hexed[:8], hexed[8:12], hexed[12:16], hexed[16:20], hexed[20:]))
+	c, ok = parseCode(text)
+	return id, c, ok && ValidID(string(id)) && string(c) == text
+}
+
+// A Link lets whoever has it take out the sealed message of an export, once.
+type Link struct {
+	Token   string
+	Expires time.Time
+}
+
+// LinkExport makes a link, in place of one that there was. X is sealed to its token,
+// with the lowest work factor: 128 random bits need no stretching.
+func (s *Session) LinkExport(ctx context.Context, id ExportID) (*Link, error) {
+	c := newCode()
+	var e *statement
+	var until time.Time
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		var key *agebox.Identity
+		var err error
+		if e, key, err = s.openExport(ctx, id); err != nil {
+			return audit.Entry{}, err
+		}
+		_, x, err := s.handOver(ctx, u, e, key)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		d := u.draft(e)
+		until = untilOf(d.statement)
+		if _, had := d.blobs[blobLink]; had {
+			d.remove(blobLink)
+		}
+		secret := x.Secret()
+		defer secret.Wipe()
+		inner, err := agebox.SealPassphrase(linkBinding(e), secret.Bytes(), c.secret(), 1)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		u.locked(d, sealInto(d, blobLink, inner))
+		return audit.Entry{Act: audit.ExportLink, By: string(s.member), List: e.fact(factList), Subject: e.object, Deadline: &until}, nil
+	}, func(t *actTx) error { return t.stillKept(e) })
+	if err != nil {
+		return nil, err
+	}
+	return &Link{Token: linkToken(id, c), Expires: until}, nil
+}
+
+func errNoLink() error {
+	return &Error{Kind: NotFound, Op: "vault.TakeLink", Code: "no-such-link", Msg: "this link does not exist, was used, or is too old", Hint: "ask who sent it for a new one"}
+}
+
+// TakeLink gives the message of a link to whoever has it, once: the link is gone when
+// it returns. What is wrong with one that is not good is not said.
+func (v *Vault) TakeLink(ctx context.Context, token string) (*Message, error) {
+	id, c, ok := parseLinkToken(token)
+	if !ok {
+		return nil, errNoLink()
+	}
+	if err := v.Available(); err != nil {
+		return nil, err
+	}
+	var x *agebox.Identity
+	err := v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		v.mu.RLock()
+		e := v.exports[id]
+		v.mu.RUnlock()
+		if e == nil || !v.keeps(e, v.clock.now()) || e.fact(factStatus) != ExportDone {
+			return audit.Entry{}, errNoLink()
+		}
+		if _, has := e.blobs[blobLink]; !has {
+			return audit.Entry{}, errNoLink()
+		}
+		sealed, err := v.blob(ctx, e, blobLink)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if sealed, err = v.unlock(ctx, e, blobLink, sealed); err != nil {
+			return audit.Entry{}, err
+		}
+		body, err := agebox.OpenPassphrase(linkBinding(e), sealed, c.secret())
+		if err != nil {
+			return audit.Entry{}, errNoLink()
+		}
+		secret := crypto.NewSecret(body)
+		defer secret.Wipe()
+		if x, err = agebox.ParseIdentity(secret); err != nil {
+			return audit.Entry{}, errNoLink()
+		}
+		u.draft(e).remove(blobLink)
+		return audit.Entry{Act: audit.ExportTaken, List: e.fact(factList), Subject: e.object}, nil
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	e := v.statement(string(id))
+	if e == nil {
+		return nil, errNoLink()
+	}
+	return &Message{Export: id, Bytes: e.int(factBytes), v: v, e: e, key: x, alive: func() error { return nil }}, nil
+}
+
+// RecordReceipt keeps what a partner signed, which package sharing has checked, and
+// when it was signed.
+func (s *Session) RecordReceipt(ctx context.Context, id ExportID, partner PartnerID, text []byte, signed time.Time) (*Export, error) {
+	const op = "vault.RecordReceipt"
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		e, key, err := s.openExport(ctx, id)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		t, err := s.openLedger(ctx, e, key)
+		if err != nil {
+			return audit.Entry{}, err
+		}
+		if slices.ContainsFunc(t.Receipts, func(r receiptText) bool { return r.Partner == partner }) {
+			return audit.Entry{}, &Error{Kind: Conflict, Op: op, Code: "receipt-known", Msg: "this partner's receipt is recorded already"}
+		}
+		t.Receipts = append(t.Receipts, receiptText{Partner: partner, Signed: signed.UTC().Truncate(time.Second), Recorded: day(s.v.clock.now()), Text: text})
+		d := u.draft(e)
+		d.setInt(factReceipts, int64(len(t.Receipts)))
+		d.rely(s.v.statement(s.v.ID()), "epoch-P")
+		if err := d.setLedger(t, key.Recipient()); err != nil {
+			return audit.Entry{}, err
+		}
+		return audit.Entry{Act: audit.ExportReceipt, By: string(s.member), List: e.fact(factList), Subject: e.object}, nil
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.Export(ctx, id)
+}
+
+func (d *draft) setLedger(t ledgerText, p *agebox.Recipient) error {
+	body, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	binding := ledgerBinding(d.statement, blobLedger)
+	return d.seal(blobLedger, binding, blanks(body, len(binding)+1), p)
+}
+
+// lapseExports drops the messages whose time is up.
+func (v *Vault) lapseExports(ctx context.Context) error {
+	now := v.clock.now()
+	for _, e := range v.exportStatements() {
+		if !e.hasMessage() || e.keepsMessage(now) {
+			continue
+		}
+		// The locks come first, and wait for no database.
+		if err := v.slots.Clear(e.locks()...); err != nil {
+			return slotFault(err)
+		}
+		err := v.doUnlessChanged(ctx, e, func(t *actTx) error {
+			d := e.draft()
+			d.dropMessage(ExportLapsed)
+			if err := d.store(t); err != nil {
+				return err
+			}
+			return t.record(audit.Entry{Act: audit.ExportLapse, By: audit.ByDeadline, List: e.fact(factList), Subject: e.object})
+		})
+		if err != nil {
+			return err
+		}
+		v.sweepSoon()
+	}
+	return nil
+}
+
+// endExports leaves within an act that ends a list what the ledger keeps of its
+// exports. Their locks have been overwritten.
+func (t *actTx) endExports(list string) error {
+	for _, e := range t.exportsOf(list) {
+		if len(e.segments) == 0 && !e.hasMessage() {
+			continue
+		}
+		d := e.draft()
+		d.dropMessage(ExportLapsed)
+		d.segments = nil
+		if err := d.store(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sentIn opens Y and the partners of an export of a list. The member holds L.
+func (s *Session) sentIn(ctx context.Context, m, e *statement) (y *agebox.Identity, partners []ledgerPartner, err error) {
+	name := blobSent + e.object
+	if _, ok := m.blobs[name]; !ok {
+		return nil, nil, damaged(placeOf(m, name), errManifest)
+	}
+	l, err := s.listKey(ctx, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	binding, _ := m.restBinding(name)
+	body, err := s.v.openBlob(ctx, m, name, binding, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	var t sentText
+	if err := json.Unmarshal(body, &t); err != nil {
+		return nil, nil, s.v.tampered(ctx, m.object, placeOf(m, name), err)
+	}
+	secret := crypto.NewSecret([]byte(t.Key))
+	defer secret.Wipe()
+	if y, err = agebox.ParseIdentity(secret); err != nil {
+		return nil, nil, s.v.tampered(ctx, m.object, placeOf(m, name), err)
+	}
+	return y, t.Partners, nil
+}
+
+// personSize is how many bytes of a contact's id an export keeps: of a million
+// people, one of 2^44 that were never sent is taken for one who was.
+const personSize = 8
+
+// wasSent reports whether one of some people was in an export.
+func (s *Session) wasSent(ctx context.Context, e *statement, y *agebox.Identity, who map[[personSize]byte]bool) (bool, error) {
+	for i := range e.segments {
+		g := &e.segments[i]
+		if _, ok := g.column(columnPeople); !ok {
+			continue
+		}
+		sealed, err := s.v.sealedColumns(ctx, e, g, []string{columnPeople})
+		if err != nil {
+			return false, err
+		}
+		body, err := agebox.Open(partBinding(e, columnPeople, g.id), sealed[0], y)
+		if err != nil {
+			return false, s.v.tampered(ctx, e.object, placeOfColumn(e, g.id, columnPeople), err)
+		}
+		for ; len(body) >= personSize; body = body[personSize:] {
+			if who[[personSize]byte(body)] {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// sentTo returns which exports of a list some people were in, with their partners.
+// One of which that cannot be known is taken for one.
+func (s *Session) sentTo(ctx context.Context, m *statement, gone map[[16]byte]bool) (map[*statement][]ledgerPartner, error) {
+	exports := s.v.exportsOf(m.object)
+	if len(exports) == 0 || len(gone) == 0 {
+		return nil, nil
+	}
+	who := make(map[[personSize]byte]bool, len(gone))
+	for id := range gone {
+		who[[personSize]byte(id[:personSize])] = true
+	}
+	out := map[*statement][]ledgerPartner{}
+	for _, e := range exports {
+		y, partners, err := s.sentIn(ctx, m, e)
+		was := beyondRepair(err)
+		if err == nil {
+			was, err = s.wasSent(ctx, e, y, who)
+			was = was || beyondRepair(err)
+		}
+		if err != nil && !beyondRepair(err) {
+			return nil, err
+		}
+		if was {
+			out[e] = partners
+		}
+	}
+	return out, nil
+}
