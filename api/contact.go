@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/sharing/format"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -19,7 +20,7 @@ func (s *Server) getContacts(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	r, err := formatNamed(c.QueryParam("format"))
+	r, err := format.House(c.QueryParam("format"))
 	if err != nil {
 		return err
 	}
@@ -34,9 +35,9 @@ func (s *Server) getContacts(c echo.Context, m *vault.Session) error {
 	}
 	defer reading.Close()
 
-	out := newStream(c, r.mediaType())
+	out := newStream(c, r.MediaType())
 	defer out.endsWith(m)()
-	out.buf = r.begin(out.buf, reading.Fields())
+	out.buf = r.Begin(out.buf, reading.Fields())
 	for {
 		segment, err := reading.Next(ctx)
 		if err == io.EOF {
@@ -46,13 +47,13 @@ func (s *Server) getContacts(c echo.Context, m *vault.Session) error {
 			return err
 		}
 		for i := range segment {
-			out.buf = r.contact(out.buf, &segment[i])
+			out.buf = r.Contact(out.buf, &segment[i])
 			if err := out.more(); err != nil {
 				return err
 			}
 		}
 	}
-	out.buf = r.end(out.buf)
+	out.buf = r.End(out.buf)
 	return out.end()
 }
 

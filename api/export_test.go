@@ -5,9 +5,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/rallyvault/rallyvault/api/client"
 	"github.com/rallyvault/rallyvault/vault"
-	"github.com/rallyvault/rallyvault/vault/sheet"
 )
 
 var (
@@ -26,33 +24,6 @@ func (s *Server) Hanging() int {
 	s.conns.mu.Lock()
 	defer s.conns.mu.Unlock()
 	return s.conns.busy.Len()
-}
-
-// Format writes contacts the way getContacts does.
-func Format(f client.Format, fields []sheet.Field, contacts []vault.Contact) (string, error) {
-	r, err := formatNamed(string(f))
-	if err != nil {
-		return "", err
-	}
-	b := r.begin(nil, fields)
-	for i := range contacts {
-		b = r.contact(b, &contacts[i])
-	}
-	return string(r.end(b)), nil
-}
-
-// AppendContact returns a function that formats one contact into a buffer that
-// is used again.
-func AppendContact(f client.Format, fields []sheet.Field, c *vault.Contact) func() int {
-	r, err := formatNamed(string(f))
-	if err != nil {
-		panic(err)
-	}
-	b := r.begin(nil, fields)
-	return func() int {
-		b = r.contact(b[:0], c)
-		return len(b)
-	}
 }
 
 // Endless adds a route whose answer has no end, and returns what is closed when

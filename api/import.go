@@ -16,6 +16,7 @@ import (
 
 	"github.com/rallyvault/rallyvault/api/client"
 	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/sheet"
 )
 
 // postImport handles POST /v1/lists/:list/imports: a form of two parts, options
@@ -334,7 +335,7 @@ func writeReport(c echo.Context, r *vault.ImportReport) error {
 	if r.Batch == "" { // a preview
 		out.buf = append(out.buf, `null`...)
 	} else {
-		out.buf = client.AppendJSON(out.buf, string(r.Batch))
+		out.buf = sheet.AppendJSON(out.buf, string(r.Batch))
 	}
 	out.buf = append(out.buf, ',')
 	for _, n := range []struct {
@@ -346,8 +347,8 @@ func writeReport(c echo.Context, r *vault.ImportReport) error {
 		out.buf = append(out.buf, ',')
 	}
 	if err := elements(out, "kept", r.Kept, func(b []byte, k int) []byte {
-		b = client.AppendJSON(append(b, `{"header":`...), r.Kept[k].Header)
-		b = client.AppendJSON(append(b, `,"field":`...), string(r.Kept[k].Field))
+		b = sheet.AppendJSON(append(b, `{"header":`...), r.Kept[k].Header)
+		b = sheet.AppendJSON(append(b, `,"field":`...), string(r.Kept[k].Field))
 		if r.Kept[k].ByCells {
 			b = append(b, `,"by_cells":true`...)
 		}
@@ -357,41 +358,41 @@ func writeReport(c echo.Context, r *vault.ImportReport) error {
 	}
 	if err := elements(out, "dropped", r.Dropped, func(b []byte, k int) []byte {
 		d := &r.Dropped[k]
-		b = client.AppendJSON(append(b, `{"header":`...), d.Header)
-		b = client.AppendJSON(append(b, `,"reason":`...), d.Reason)
-		return append(client.AppendJSON(append(b, `,"code":`...), d.Slug), '}')
+		b = sheet.AppendJSON(append(b, `{"header":`...), d.Header)
+		b = sheet.AppendJSON(append(b, `,"reason":`...), d.Reason)
+		return append(sheet.AppendJSON(append(b, `,"code":`...), d.Slug), '}')
 	}); err != nil {
 		return err
 	}
 	if err := elements(out, "left_out", r.LeftOut, func(b []byte, k int) []byte {
 		l := &r.LeftOut[k]
 		b = strconv.AppendInt(append(b, `{"line":`...), int64(l.Line), 10)
-		b = client.AppendJSON(append(b, `,"field":`...), string(l.Field))
-		b = client.AppendJSON(append(b, `,"reason":`...), l.Reason.String())
-		return append(client.AppendJSON(append(b, `,"code":`...), l.Reason.Slug()), '}')
+		b = sheet.AppendJSON(append(b, `,"field":`...), string(l.Field))
+		b = sheet.AppendJSON(append(b, `,"reason":`...), l.Reason.String())
+		return append(sheet.AppendJSON(append(b, `,"code":`...), l.Reason.Slug()), '}')
 	}); err != nil {
 		return err
 	}
 	if err := elements(out, "refusals", r.Refusals, func(b []byte, k int) []byte {
 		l := &r.Refusals[k]
 		b = strconv.AppendInt(append(b, `{"line":`...), int64(l.Line), 10)
-		b = client.AppendJSON(append(b, `,"reason":`...), l.Reason.String())
-		return append(client.AppendJSON(append(b, `,"code":`...), l.Reason.Slug()), '}')
+		b = sheet.AppendJSON(append(b, `,"reason":`...), l.Reason.String())
+		return append(sheet.AppendJSON(append(b, `,"code":`...), l.Reason.Slug()), '}')
 	}); err != nil {
 		return err
 	}
 	out.buf = append(out.buf, `"encoding":`...)
-	out.buf = client.AppendJSON(out.buf, r.Encoding)
+	out.buf = sheet.AppendJSON(out.buf, r.Encoding)
 	out.buf = append(out.buf, `,"format":`...)
-	out.buf = client.AppendJSON(out.buf, string(r.Format))
+	out.buf = sheet.AppendJSON(out.buf, string(r.Format))
 	if r.Sheet != "" {
-		out.buf = client.AppendJSON(append(out.buf, `,"sheet":`...), r.Sheet)
+		out.buf = sheet.AppendJSON(append(out.buf, `,"sheet":`...), r.Sheet)
 		out.buf = append(out.buf, `,"other_sheets":[`...)
 		for i, name := range r.OtherSheets {
 			if i > 0 {
 				out.buf = append(out.buf, ',')
 			}
-			out.buf = client.AppendJSON(out.buf, name)
+			out.buf = sheet.AppendJSON(out.buf, name)
 		}
 		out.buf = append(out.buf, ']')
 	}

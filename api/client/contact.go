@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/sheet"
 )
 
 // A Format is a way to write contacts.
@@ -143,14 +144,14 @@ func (c *Client) Find(ctx context.Context, query string) ([]Found, error) {
 // MarshalJSON writes the flat object, fields in order.
 func (f Found) MarshalJSON() ([]byte, error) {
 	b := []byte(`{"list":`)
-	b = AppendJSON(b, string(f.List))
+	b = sheet.AppendJSON(b, string(f.List))
 	b = append(b, `,"id":`...)
-	b = AppendJSON(b, string(f.ID))
+	b = sheet.AppendJSON(b, string(f.ID))
 	for i, field := range f.Fields {
 		b = append(b, ',')
-		b = AppendJSON(b, field)
+		b = sheet.AppendJSON(b, field)
 		b = append(b, ':')
-		b = AppendJSON(b, f.Values[i])
+		b = sheet.AppendJSON(b, f.Values[i])
 	}
 	return append(b, '}'), nil
 }

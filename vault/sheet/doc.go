@@ -22,5 +22,6 @@
 // The package knows nothing of lists as they are stored, of keys or of HTTP.
 // Its cleaning ([Clean], [Cleaner]), its name keys ([AppendNameKey]) and its
 // search terms ([ParseQuery]) also serve contacts that are typed in by hand, so
-// that one person written in two ways is still found to be one person.
+// that one person written in two ways is still found to be one person. How a cell
+// is written out again, by whoever does, is here too ([AppendCSV], [AppendJSON]).
 package sheet

@@ -1,4 +1,4 @@
-package client
+package sheet
 
 import "unicode/utf8"
 

@@ -1,4 +1,4 @@
-package api_test
+package format_test
 
 import (
 	"encoding/csv"
@@ -10,8 +10,7 @@ import (
 	"github.com/emersion/go-vcard"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/rallyvault/rallyvault/api"
-	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/sharing/format"
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/sheet"
 )
@@ -24,17 +23,26 @@ var people = []vault.Contact{
 
 var fourFields = []sheet.Field{sheet.Name, sheet.Email, sheet.Phone, sheet.PostalCode}
 
-func format(t *testing.T, f client.Format, fields []sheet.Field, cs []vault.Contact) string {
+// house writes contacts the way members read them.
+func house(t *testing.T, name string, fields []sheet.Field, cs []vault.Contact) string {
 	t.Helper()
-	s, err := api.Format(f, fields, cs)
+	w, err := format.House(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return write(w, fields, cs)
+}
+
+func write(w format.Writer, fields []sheet.Field, cs []vault.Contact) string {
+	b := w.Begin(nil, fields)
+	for i := range cs {
+		b = w.Contact(b, &cs[i])
+	}
+	return string(w.End(b))
 }
 
 func TestCSV(t *testing.T) {
-	got := format(t, client.CSV, fourFields, people)
+	got := house(t, format.CSV, fourFields, people)
 	want := "id,name,email,phone,postal_code\r\n" +
 		`0b2b2f3e-0000-4000-8000-000000000001,"Ana <3 & ""Bo""",ana@example.org,+12125550100,00123` + "\r\n" +
 		`0b2b2f3e-0000-4000-8000-000000000002,'=1+1,,,` + "\r\n" +
@@ -45,14 +53,14 @@ func TestCSV(t *testing.T) {
 	if _, err := csv.NewReader(strings.NewReader(got)).ReadAll(); err != nil {
 		t.Errorf("encoding/csv does not read it: %v", err)
 	}
-	if got, want := format(t, client.CSV, fourFields, nil), "id,name,email,phone,postal_code\r\n"; got != want {
+	if got, want := house(t, format.CSV, fourFields, nil), "id,name,email,phone,postal_code\r\n"; got != want {
 		t.Errorf("empty list: got %q, want %q", got, want)
 	}
 }
 
 func TestJSON(t *testing.T) {
 	var got []map[string]string
-	text := format(t, client.JSON, fourFields, people)
+	text := house(t, format.JSON, fourFields, people)
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
 		t.Fatalf("%v in %s", err, text)
 	}
@@ -68,7 +76,7 @@ func TestJSON(t *testing.T) {
 	if strings.Contains(text, `\u003c`) {
 		t.Error("a < was escaped, as if this were a page")
 	}
-	if got, want := format(t, client.JSON, fourFields, nil), "[]\n"; got != want {
+	if got, want := house(t, format.JSON, fourFields, nil), "[]\n"; got != want {
 		t.Errorf("empty list: got %q, want %q", got, want)
 	}
 	if cut := text[:len(text)-3]; json.Valid([]byte(cut)) {
@@ -77,7 +85,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestVCard(t *testing.T) {
-	text := format(t, client.VCard, fourFields, people)
+	text := house(t, format.VCard, fourFields, people)
 	dec := vcard.NewDecoder(strings.NewReader(text))
 	for i, p := range people {
 		card, err := dec.Decode()
@@ -102,7 +110,7 @@ func TestVCard(t *testing.T) {
 // component (RFC 6350 §3.4).
 func TestVCardComponents(t *testing.T) {
 	fields := []sheet.Field{sheet.GivenName, sheet.FamilyName, sheet.City, sheet.PostalCode, sheet.Language, sheet.Question1}
-	text := format(t, client.VCard, fields, []vault.Contact{
+	text := house(t, format.VCard, fields, []vault.Contact{
 		{ID: "0b2b2f3e-0000-4000-8000-000000000001", Values: []string{"Ana;Lu", `O\Neil, PhD`, "New York; NY", "10002", "English", "yes"}}})
 	for _, want := range []string{
 		"\r\nN:O\\\\Neil\\, PhD;Ana\\;Lu;;;\r\n",
@@ -116,7 +124,7 @@ func TestVCardComponents(t *testing.T) {
 		}
 	}
 	for _, f := range [][]sheet.Field{{sheet.Email}, {sheet.Phone}, {sheet.City}} {
-		text := format(t, client.VCard, f, []vault.Contact{{ID: "0b2b2f3e-0000-4000-8000-000000000001", Values: []string{"x"}}})
+		text := house(t, format.VCard, f, []vault.Contact{{ID: "0b2b2f3e-0000-4000-8000-000000000001", Values: []string{"x"}}})
 		if !strings.Contains(text, "\r\nFN:") {
 			t.Errorf("a card of %v has no FN: %q", f, text)
 		}
@@ -124,25 +132,40 @@ func TestVCardComponents(t *testing.T) {
 }
 
 func TestFormatUnknown(t *testing.T) {
-	if _, err := api.Format("xml", fourFields, nil); vault.KindOf(err) != vault.Invalid {
+	if _, err := format.House("xml"); vault.KindOf(err) != vault.Invalid {
 		t.Errorf("got %v, want Invalid", err)
+	}
+}
+
+// writing returns a function that writes one contact into a buffer that is used
+// again.
+func writing(tb testing.TB, name string) func() int {
+	tb.Helper()
+	w, err := format.House(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b := w.Begin(nil, fourFields)
+	return func() int {
+		b = w.Contact(b[:0], &people[0])
+		return len(b)
 	}
 }
 
 // TestFormatsAllocateNothing: a million contacts are a million calls.
 func TestFormatsAllocateNothing(t *testing.T) {
-	for _, f := range []client.Format{client.CSV, client.JSON} {
-		write := api.AppendContact(f, fourFields, &people[0])
+	for _, name := range []string{format.CSV, format.JSON} {
+		write := writing(t, name)
 		if got := testing.AllocsPerRun(100, func() { write() }); got != 0 {
-			t.Errorf("%s: got %v allocations a contact, want 0", f, got)
+			t.Errorf("%s: got %v allocations a contact, want 0", name, got)
 		}
 	}
 }
 
 func BenchmarkFormat(b *testing.B) {
-	for _, f := range []client.Format{client.CSV, client.JSON, client.VCard} {
-		b.Run(string(f), func(b *testing.B) {
-			write := api.AppendContact(f, fourFields, &people[0])
+	for _, name := range []string{format.CSV, format.JSON, format.VCard} {
+		b.Run(name, func(b *testing.B) {
+			write := writing(b, name)
 			b.ReportAllocs()
 			for b.Loop() {
 				b.SetBytes(int64(write()))

@@ -1,4 +1,8 @@
-package api
+// Package format writes contacts: as CSV, JSON or vCards.
+//
+// Its callers hold contacts that they may read; who may, and what has to happen
+// before a contact is written, is not decided here.
+package format
 
 import (
 	"bytes"
@@ -6,42 +10,56 @@ import (
 
 	"github.com/emersion/go-vcard"
 
-	"github.com/rallyvault/rallyvault/api/client"
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/sheet"
 )
 
-// A format writes contacts by appending them to a buffer that is written and
-// used again, so that a million of them cost no allocation each.
-type format interface {
-	mediaType() string
-	begin(dst []byte, fields []sheet.Field) []byte
-	contact(dst []byte, c *vault.Contact) []byte
-	end(dst []byte) []byte
+// Names of the formats.
+const (
+	CSV   = "csv"
+	JSON  = "json"
+	VCard = "vcard"
+)
+
+// A Writer writes contacts by appending them to a buffer that is written and
+// used again, so that a million of them cost no allocation each. It is called in
+// the order of its methods, for one file. It is not safe for concurrent use.
+type Writer interface {
+	// MediaType is what the file is served as (RFC 6838).
+	MediaType() string
+	// Begin appends what stands before the first contact. The contacts have a
+	// value for each of the fields, in this order.
+	Begin(dst []byte, fields []sheet.Field) []byte
+	// Contact appends one contact.
+	Contact(dst []byte, c *vault.Contact) []byte
+	// End appends what closes the file.
+	End(dst []byte) []byte
 }
 
-// formatNamed returns the format that a query names; "" is CSV.
-func formatNamed(name string) (format, error) {
-	switch client.Format(name) {
-	case "", client.CSV:
-		return &csvFormat{}, nil
-	case client.JSON:
-		return &jsonFormat{}, nil
-	case client.VCard:
-		return &vcardFormat{}, nil
+// House returns the format of a name for those who read a list in the house: with
+// the ids of contacts, for the next command to name them by. "" is CSV; the error
+// for another name is Invalid.
+func House(name string) (Writer, error) {
+	switch name {
+	case "", CSV:
+		return &csvWriter{}, nil
+	case JSON:
+		return &jsonWriter{}, nil
+	case VCard:
+		return &vcardWriter{}, nil
 	}
 	return nil, &vault.Error{Kind: vault.Invalid, Code: "format", Msg: "there is no such format",
 		Hint:   "csv, json or vcard",
 		Fields: []vault.FieldError{{Field: "format", Reason: "csv, json or vcard"}}}
 }
 
-// csvFormat is RFC 4180: a header, CRLF, and cells that a spreadsheet would run
+// csvWriter is RFC 4180: a header, CRLF, and cells that a spreadsheet would run
 // as a formula defused.
-type csvFormat struct{ phone []bool }
+type csvWriter struct{ phone []bool }
 
-func (*csvFormat) mediaType() string { return "text/csv; charset=utf-8; header=present" }
+func (*csvWriter) MediaType() string { return "text/csv; charset=utf-8; header=present" }
 
-func (f *csvFormat) begin(dst []byte, fields []sheet.Field) []byte {
+func (f *csvWriter) Begin(dst []byte, fields []sheet.Field) []byte {
 	f.phone = make([]bool, len(fields))
 	dst = append(dst, "id"...)
 	for i, field := range fields {
@@ -52,7 +70,7 @@ func (f *csvFormat) begin(dst []byte, fields []sheet.Field) []byte {
 	return append(dst, "\r\n"...)
 }
 
-func (f *csvFormat) contact(dst []byte, c *vault.Contact) []byte {
+func (f *csvWriter) Contact(dst []byte, c *vault.Contact) []byte {
 	dst = append(dst, c.ID...)
 	for i, v := range c.Values {
 		dst = append(dst, ',')
@@ -61,59 +79,59 @@ func (f *csvFormat) contact(dst []byte, c *vault.Contact) []byte {
 	return append(dst, "\r\n"...)
 }
 
-func (*csvFormat) end(dst []byte) []byte { return dst }
+func (*csvWriter) End(dst []byte) []byte { return dst }
 
-// jsonFormat is one array of flat objects, values exact. The array is closed by
-// end alone, so a stream that stops is no JSON.
-type jsonFormat struct {
+// jsonWriter is one array of flat objects, values exact. The array is closed by
+// End alone, so a stream that stops is no JSON.
+type jsonWriter struct {
 	keys [][]byte // `,"name":`
 	some bool
 }
 
-func (*jsonFormat) mediaType() string { return "application/json" }
+func (*jsonWriter) MediaType() string { return "application/json" }
 
-func (f *jsonFormat) begin(dst []byte, fields []sheet.Field) []byte {
+func (f *jsonWriter) Begin(dst []byte, fields []sheet.Field) []byte {
 	for _, field := range fields {
-		f.keys = append(f.keys, append(client.AppendJSON([]byte{','}, string(field)), ':'))
+		f.keys = append(f.keys, append(sheet.AppendJSON([]byte{','}, string(field)), ':'))
 	}
 	return append(dst, '[')
 }
 
-func (f *jsonFormat) contact(dst []byte, c *vault.Contact) []byte {
+func (f *jsonWriter) Contact(dst []byte, c *vault.Contact) []byte {
 	if f.some {
 		dst = append(dst, ',')
 	}
 	f.some = true
 	dst = append(dst, "\n{\"id\":"...)
-	dst = client.AppendJSON(dst, string(c.ID))
+	dst = sheet.AppendJSON(dst, string(c.ID))
 	for i, v := range c.Values {
 		dst = append(dst, f.keys[i]...)
-		dst = client.AppendJSON(dst, v)
+		dst = sheet.AppendJSON(dst, v)
 	}
 	return append(dst, '}')
 }
 
-func (f *jsonFormat) end(dst []byte) []byte {
+func (f *jsonWriter) End(dst []byte) []byte {
 	if f.some {
 		dst = append(dst, '\n')
 	}
 	return append(dst, "]\n"...)
 }
 
-// vcardFormat is RFC 6350, one card a contact.
-type vcardFormat struct {
+// vcardWriter is RFC 6350, one card a contact.
+type vcardWriter struct {
 	fields []sheet.Field
 	out    bytes.Buffer
 }
 
-func (*vcardFormat) mediaType() string { return "text/vcard; charset=utf-8" }
+func (*vcardWriter) MediaType() string { return "text/vcard; charset=utf-8" }
 
-func (f *vcardFormat) begin(dst []byte, fields []sheet.Field) []byte {
+func (f *vcardWriter) Begin(dst []byte, fields []sheet.Field) []byte {
 	f.fields = fields
 	return dst
 }
 
-func (*vcardFormat) end(dst []byte) []byte { return dst }
+func (*vcardWriter) End(dst []byte) []byte { return dst }
 
 // separator stands for the ";" between the components of a structured value
 // while the encoder runs: it escapes backslashes and so leaves no way to hand it
@@ -122,7 +140,7 @@ const separator = "\x1f"
 
 var semicolons = strings.NewReplacer(";", `\;`, separator, ";")
 
-func (f *vcardFormat) contact(dst []byte, c *vault.Contact) []byte {
+func (f *vcardWriter) Contact(dst []byte, c *vault.Contact) []byte {
 	f.out.Reset()
 	// Encode fails for a card without a version and for a writer that does; a
 	// buffer does not.
@@ -135,7 +153,7 @@ func (f *vcardFormat) contact(dst []byte, c *vault.Contact) []byte {
 // card maps the catalogue to properties. What has none of its own gets an
 // extended one (RFC 6350 §6.10): a guess such as NOTE would mix answers of a
 // list with what people write about each other.
-func (f *vcardFormat) card(c *vault.Contact) vcard.Card {
+func (f *vcardWriter) card(c *vault.Contact) vcard.Card {
 	card := vcard.Card{}
 	card.SetValue(vcard.FieldVersion, "4.0")
 	card.SetValue(vcard.FieldUID, "urn:uuid:"+string(c.ID))
