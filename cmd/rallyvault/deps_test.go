@@ -17,6 +17,7 @@ var arrows = []struct {
 	{"crypto", []string{"crypto", "crypto/"}},
 	{"migrations", nil},
 	{"vault/sheet", nil},
+	{"vault/sheet/sheettest", []string{"vault/sheet"}},
 	{"vault/audit", nil},
 	{"vault/audit/audittest", []string{"vault/audit"}},
 	{"vault/vaulttest", []string{"vault", "vault/audit/audittest", "vault/sqlite", "vault/sqlite/faultfs", "vault/sheet", "vault/audit", "crypto", "crypto/", "migrations", "sharing", "sharing/format"}},

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rallyvault/rallyvault/vault/sheet"
+	"github.com/rallyvault/rallyvault/vault/sheet/sheettest"
 )
 
 func TestAppendCSV(t *testing.T) {
@@ -103,30 +104,10 @@ func TestAppendCSV(t *testing.T) {
 		if got != "x,"+tt.want {
 			t.Errorf("AppendCSV(%q, %t) = %q, want %q", tt.in, tt.phone, got, "x,"+tt.want)
 		}
-		if back := undefuse(excel(got, ',')[0][1]); back != tt.in {
+		if back := sheettest.Undefuse(excel(got, ',')[0][1]); back != tt.in {
 			t.Errorf("%q is had back from %q as %q", tt.in, got, back)
 		}
 	}
-}
-
-// undefuse is what AppendCSV says of how a cell is had back.
-func undefuse(cell string) string {
-	var b strings.Builder
-	begins := true
-	for i := 0; i < len(cell); i++ {
-		if !begins || cell[i] != '\'' || !defused(cell[i+1:]) {
-			b.WriteByte(cell[i])
-		}
-		begins = strings.IndexByte(";\t\r\n", cell[i]) >= 0
-	}
-	return b.String()
-}
-
-// defused reports whether a cell gets a ' at its beginning.
-func defused(cell string) bool {
-	apostrophes := func(s string) int { return len(s) - len(strings.TrimLeft(s, "'")) }
-	line := string(sheet.AppendCSV(nil, cell, false))
-	return apostrophes(strings.TrimPrefix(line, `"`)) > apostrophes(cell)
 }
 
 // live reports whether a spreadsheet might run a cell. It is written in another way
@@ -203,15 +184,12 @@ func checkInert(t interface{ Fatalf(string, ...any) }, phone bool, cells ...stri
 		t.Fatalf("%q: got %q, want one line of %d cells", file, got, 1+len(cells))
 	}
 	for i, c := range cells {
-		if back := undefuse(got[0][i+1]); back != c {
+		if back := sheettest.Undefuse(got[0][i+1]); back != c {
 			t.Fatalf("%q: got %q back, want %q", file, back, c)
 		}
 	}
 	r := csv.NewReader(strings.NewReader(file))
 	std, err := r.Read()
-	for i := range got[0] { // encoding/csv makes \r\n in a cell \n
-		got[0][i] = strings.ReplaceAll(got[0][i], "\r\n", "\n")
-	}
 	if err != nil || !slices.Equal(std, got[0]) {
 		t.Fatalf("%q: encoding/csv reads %q, %v", file, std, err)
 	}
@@ -290,7 +268,7 @@ json.dump(list(csv.reader(text, strict=True)), sys.stdout)`)
 	}
 	for _, line := range got {
 		for i := range line {
-			line[i] = undefuse(line[i])
+			line[i] = sheettest.Undefuse(line[i])
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
