@@ -12,6 +12,8 @@ const (
 	beginPrefix = "-----BEGIN "
 	endPrefix   = "-----END "
 	publicBlock = "PGP PUBLIC KEY BLOCK"
+	// maxBlocks is how many are looked into for a secret key.
+	maxBlocks = 16
 )
 
 // dearmor returns the packets of a file that is binary, or that is one armored public
@@ -28,10 +30,10 @@ func dearmor(input []byte) ([]byte, *Refusal) {
 	if text[0]&0x80 != 0 { // RFC 9580 §4.2: every packet begins so, and no ASCII text does
 		return text, nil
 	}
-	upper := bytes.ToUpper(text)
-	if bytes.Contains(upper, []byte("PRIVATE KEY BLOCK-----")) || bytes.Contains(upper, []byte("SECRET KEY BLOCK-----")) ||
-		bytes.Contains(upper, []byte("PRIVATE KEY-----")) {
-		return nil, errSecret()
+	for _, label := range []string{"PRIVATE KEY BLOCK-----", "SECRET KEY BLOCK-----", "PRIVATE KEY-----"} {
+		if bytes.Contains(text, []byte(label)) {
+			return nil, errSecret()
+		}
 	}
 	if !bytes.Contains(text, []byte(beginPrefix)) {
 		if bytes.Contains(text, []byte(endPrefix)) {
@@ -39,21 +41,20 @@ func dearmor(input []byte) ([]byte, *Refusal) {
 		}
 		return nil, notOpenPGP()
 	}
-	var blocks [][]byte
+	var certificate []byte
+	blocks := 0
 	var first *Refusal
 	note := func(r *Refusal) {
 		if first == nil {
 			first = r
 		}
 	}
-	rest := strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
-	for len(rest) > 0 {
-		line := strings.TrimSpace(rest[0])
+	for line, rest := "", string(text); rest != "" && blocks < maxBlocks; {
+		line, rest = cutLine(rest)
 		if !strings.HasPrefix(line, beginPrefix) {
-			if line != "" {
-				note(refuse("text-around", hintOnlyText, "there is text before or after the certificate"))
+			if line != "" && first == nil {
+				first = refuse("text-around", hintOnlyText, "there is text before or after the certificate")
 			}
-			rest = rest[1:]
 			continue
 		}
 		label := strings.TrimSuffix(strings.TrimPrefix(line, beginPrefix), "-----")
@@ -68,8 +69,10 @@ func dearmor(input []byte) ([]byte, *Refusal) {
 		}
 		var body []byte
 		var r *Refusal
-		body, rest, r = block(rest[1:], label)
-		blocks = append(blocks, body)
+		body, rest, r = block(rest, label)
+		if blocks++; blocks == 1 {
+			certificate = body
+		}
 		// A secret key may stand in a later block, under any label.
 		if hasSecret(body) {
 			return nil, errSecret()
@@ -78,15 +81,13 @@ func dearmor(input []byte) ([]byte, *Refusal) {
 			note(r)
 		}
 	}
-	if len(blocks) > 1 {
-		if first == nil || first.Code == "text-around" {
-			first = refuse("several-blocks", hintOnlyOne, "there is more than one block in the file")
-		}
+	if blocks > 1 && (first == nil || first.Code == "text-around") {
+		first = refuse("several-blocks", hintOnlyOne, "there is more than one block in the file")
 	}
 	if first != nil {
 		return nil, first
 	}
-	return blocks[0], nil
+	return certificate, nil
 }
 
 func notOpenPGP() *Refusal {
@@ -114,61 +115,66 @@ func decodeText(b []byte) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
+// cutLine returns the first line without the blanks around it.
+func cutLine(text string) (line, rest string) {
+	line, rest, _ = strings.Cut(text, "\n")
+	return strings.TrimSpace(line), rest
+}
+
 // block decodes the lines of an armored block after its first one. It returns what it
 // could decode also with a refusal.
-func block(lines []string, label string) (body []byte, rest []string, r *Refusal) {
+func block(text, label string) (body []byte, rest string, r *Refusal) {
 	// Headers, then an empty line.
-	for ; ; lines = lines[1:] {
-		if len(lines) == 0 {
-			return nil, nil, errIncomplete()
+	for {
+		if text == "" {
+			return nil, "", errIncomplete()
 		}
-		line := strings.TrimSpace(lines[0])
+		line, rest := cutLine(text)
+		if key, _, ok := strings.Cut(line, ":"); line != "" && (!ok || key == "" || strings.HasPrefix(line, "-----")) {
+			return nil, text, errIncomplete()
+		}
+		text = rest
 		if line == "" {
 			break
 		}
-		if key, _, ok := strings.Cut(line, ":"); !ok || key == "" || strings.HasPrefix(line, "-----") {
-			return nil, lines, errIncomplete()
-		}
 	}
-	var data strings.Builder
+	var data []byte
 	var sum string
-	ended := false
-	for len(lines) > 0 && !ended {
-		line := strings.TrimSpace(lines[0])
+	ended, damaged := false, false
+	for text != "" && !ended {
+		line, rest := cutLine(text)
 		if strings.HasPrefix(line, beginPrefix) {
 			break // another block begins within this one
 		}
-		lines = lines[1:]
+		text = rest
 		switch {
 		case strings.HasPrefix(line, endPrefix):
 			ended = true
-			if line != endPrefix+label+"-----" {
-				r = errCorrupt()
-			}
+			damaged = damaged || line != endPrefix+label+"-----"
 		case sum != "" && line != "":
-			r = errCorrupt() // data after the checksum
+			damaged = true // data after the checksum
 		case len(line) == 5 && line[0] == '=':
 			sum = line[1:]
 		default:
-			data.WriteString(line)
+			data = append(data, line...)
 		}
 	}
-	body, err := base64.StdEncoding.Strict().DecodeString(data.String())
+	body = make([]byte, base64.StdEncoding.DecodedLen(len(data)))
+	n, err := base64.StdEncoding.Strict().Decode(body, data)
+	body = body[:n]
 	switch {
 	case !ended:
-		return body, lines, errIncomplete()
-	case r != nil:
-		return body, lines, r
-	case err != nil || len(body) == 0:
-		return body, lines, errCorrupt()
+		return body, text, errIncomplete()
+	case damaged || err != nil || len(body) == 0:
+		return body, text, errCorrupt()
 	}
 	if sum != "" {
 		want, err := base64.StdEncoding.DecodeString(sum)
 		if err != nil || len(want) != 3 || crc24(body) != uint32(want[0])<<16|uint32(want[1])<<8|uint32(want[2]) {
-			return body, lines, errCorrupt()
+			return body, text, errCorrupt()
 		}
 	}
-	return body, lines, nil
+	return body, text, nil
 }
 
 func errIncomplete() *Refusal {
@@ -179,16 +185,25 @@ func errCorrupt() *Refusal {
 	return refuse("armor-corrupt", hintExport, "the certificate was damaged on its way")
 }
 
-// crc24 is the checksum of RFC 9580 §6.1.1, against accidents only.
-func crc24(b []byte) uint32 {
-	crc := uint32(0xb704ce)
-	for _, c := range b {
-		crc ^= uint32(c) << 16
+// crcTable serves crc24, a byte at a time.
+var crcTable = func() (table [256]uint32) {
+	for i := range table {
+		crc := uint32(i) << 16
 		for range 8 {
 			if crc <<= 1; crc&0x1000000 != 0 {
 				crc ^= 0x1864cfb
 			}
 		}
+		table[i] = crc
 	}
-	return crc & 0xffffff
+	return table
+}()
+
+// crc24 is the checksum of RFC 9580 §6.1.1, against accidents only.
+func crc24(b []byte) uint32 {
+	crc := uint32(0xb704ce)
+	for _, c := range b {
+		crc = (crc<<8 ^ crcTable[byte(crc>>16)^c]) & 0xffffff
+	}
+	return crc
 }

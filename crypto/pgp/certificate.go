@@ -23,8 +23,10 @@ const (
 	soon = 60 * 24 * time.Hour
 	// maxWork bounds the time that verifying one certificate takes, as its key kinds
 	// have it (keyInfo.cost). It is three signatures of the slowest, Brainpool P-512:
-	// a user id, an encryption subkey and a revocation. Ed25519 has 480.
-	maxWork = 48 * time.Millisecond
+	// a user id, an encryption subkey and a revocation. Ed25519 has 400.
+	maxWork = 40 * time.Millisecond
+	// parseWork is what parsing a byte of a signature costs at worst.
+	parseWork = 120 * time.Nanosecond
 	// maxParsed bounds the self-signatures that go-crypto parses, and with it the
 	// memory: subpackets of two bytes take twenty times that when parsed.
 	maxParsed = 128
@@ -389,7 +391,7 @@ func parseKey(body []byte, sub bool) (*packet.PublicKey, *Refusal) {
 // parse returns a signature that go-crypto can read and that says it is the primary
 // key's own. It may be nil without a fault, if it is somebody else's.
 func (rd *reading) parse(s sigInfo) (*packet.Signature, *Refusal) {
-	if rd.parsed++; rd.parsed > maxParsed {
+	if rd.parsed++; rd.parsed > maxParsed || !rd.spend(time.Duration(len(s.body))*parseWork) {
 		return nil, errBloated()
 	}
 	p, err := parsePacket(tagSignature, s.body)
@@ -399,7 +401,7 @@ func (rd *reading) parse(s sigInfo) (*packet.Signature, *Refusal) {
 		return nil, errCritical()
 	case err != nil || !ok:
 		return nil, errBadSignature()
-	case !sig.CheckKeyIdOrFingerprint(rd.primary):
+	case !s.revokes() && !sig.CheckKeyIdOrFingerprint(rd.primary):
 		return nil, nil
 	case sig.CreationTime.Before(rd.info.created):
 		return nil, errBadSignature() // GnuPG refuses such, too

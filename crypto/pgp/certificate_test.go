@@ -325,7 +325,6 @@ func TestWhatIsNoCertificate(t *testing.T) {
 		{"a user id first", pack(body[1], body[0]), "not-openpgp"},
 		{"a private block", armored("PRIVATE KEY BLOCK", priv), "secret-key"},
 		{"an empty private block", armored("PRIVATE KEY BLOCK", nil), "secret-key"},
-		{"a private block in small letters", bytes.ToLower(armored("PRIVATE KEY BLOCK", priv)), "secret-key"},
 		{"a private block in UTF-16", inUTF16(armored("PRIVATE KEY BLOCK", priv)), "secret-key"},
 		{"a secret key labelled public", armored("PUBLIC KEY BLOCK", priv), "secret-key"},
 		{"a secret key labelled a message", armored("MESSAGE", priv), "secret-key"},
@@ -644,6 +643,8 @@ func TestSelfSignatures(t *testing.T) {
 		{name: "revoked at the end of the file", packets: join(pa, []pkt{revoke(t1, packet.KeyRetired, stdcrypto.SHA512)}), code: "revoked", date: "2026-05-01"},
 		{name: "revoked behind a photo", packets: join(pa, []pkt{{17, make([]byte, 9)}, revoke(t1, packet.NoReason, stdcrypto.SHA512)}), code: "revoked", date: "2026-05-01"},
 		{name: "revoked with SHA-1", packets: []pkt{key, revoke(t1, packet.KeyCompromised, stdcrypto.SHA1), uid, uidSig, sub, subSig}, code: "revoked", date: "2026-05-01"},
+		{name: "revoked without a word of the issuer", packets: []pkt{key, unnamed(revoke(t1, packet.KeyCompromised, stdcrypto.SHA512)), uid, uidSig, sub, subSig}, code: "revoked", date: "2026-05-01"},
+		{name: "revoked by another", packets: []pkt{key, onKey(t, b, a, packet.SigTypeKeyRevocation), uid, uidSig, sub, subSig}},
 		{name: "revoked from the future", packets: []pkt{key, revoke(now.Add(90*day), packet.KeyCompromised, stdcrypto.SHA512), uid, uidSig, sub, subSig}, code: "revoked", date: "2026-07-30"},
 		{name: "a broken revocation", packets: []pkt{key, broken(revoke(t1, packet.KeyCompromised, stdcrypto.SHA512)), uid, uidSig, sub, subSig}},
 		{name: "a subkey revoked", packets: []pkt{key, uid, uidSig, sub, subSig, revokeSub(t1, packet.KeyCompromised)}, code: "subkey-revoked", date: "2026-05-01"},
@@ -698,6 +699,23 @@ func TestSelfSignatures(t *testing.T) {
 	if want := "the certificate was revoked on 2026-05-01: the secret key may be known to others"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %q", err, want)
 	}
+}
+
+// unnamed takes the issuer key id out of the unhashed area; tests make no fingerprints.
+func unnamed(p pkt) pkt {
+	b := p.body
+	n := 6 + int(b[4])<<8 + int(b[5])
+	m := n + 2 + int(b[n])<<8 + int(b[n+1])
+	return pkt{p.tag, slices.Concat(b[:n], []byte{0, 0}, b[m:])}
+}
+
+func onKey(t *testing.T, signer, e *openpgp.Entity, kind packet.SignatureType) pkt {
+	t.Helper()
+	sig := self(t, signer, kind, made, nil)
+	if err := sig.RevokeKey(e.PrimaryKey, signer.PrivateKey, config(made)); err != nil {
+		t.Fatal(err)
+	}
+	return packetOf(t, sig)
 }
 
 func many(n int, sig pkt) []pkt {
@@ -840,6 +858,16 @@ func worst(t testing.TB) map[string][]byte {
 	n := int(b[4])<<8 | int(b[5])
 	area := append(bytes.Clone(b[6:6+n]), bytes.Repeat([]byte{2, 100, 0}, 2500)...)
 	small := slices.Concat(b[:4], []byte{byte(len(area) >> 8), byte(len(area))}, area, b[6+n:])
+	// Signatures within signatures.
+	nested := []byte{4, 0x18, 22, 10, 0, 6, 5, 2, 0x69, 0xf0, 0, 0, 0, 0}
+	for len(nested) < 7<<10 {
+		n := len(nested) + 1
+		m := n + 11
+		nested = slices.Concat([]byte{4, 0x18, 22, 10, byte(m >> 8), byte(m), 5, 2, 0x69, 0xf0, 0, 0, 255, 0, 0, byte(n >> 8), byte(n), 32}, nested)
+	}
+	m := len(nested) + 1 + 5 + 6 + 10
+	nested = slices.Concat([]byte{4, 0x18, 22, 10, byte(m >> 8), byte(m), 5, 2, 0x69, 0xf0, 0, 0, 9, 16}, e.PrimaryKey.Fingerprint[12:],
+		[]byte{255, 0, 0, byte((len(nested) + 1) >> 8), byte(len(nested) + 1), 32}, nested, make([]byte, 8))
 	big16k := rsaBody(16384, 0xffffff)
 	rsaKey, err := packet.Read(bytes.NewReader(pack(pkt{6, big16k})))
 	if err != nil {
@@ -855,6 +883,7 @@ func worst(t testing.TB) map[string][]byte {
 		"ed25519 many bad sigs":   fill(wrong),
 		"ed25519 many user ids":   pack(append(slices.Clone(body), many(2000, wrong)...)...),
 		"many small subpackets":   fill(pkt{2, small}),
+		"many nested signatures":  pack(append(slices.Clone(body[:4]), slices.Repeat([]pkt{{2, nested}}, 120)...)...),
 		"many subkeys":            pack(append(slices.Clone(body[:3]), slices.Repeat([]pkt{body[3], body[4]}, 2000)...)...),
 		"many tiny packets":       bytes.Repeat([]byte{0xcd, 0}, 1<<19),
 		"many markers":            append(bytes.Repeat([]byte{0xca, 0}, 1<<19-100), public(t, e)[:100]...),

@@ -234,7 +234,7 @@ var curves = []curve{
 	{"\x2b\x81\x04\x00\x23", "NIST P-521", ec, 4, 133, 3 * time.Millisecond},
 	{"\x2b\x24\x03\x03\x02\x08\x01\x01\x07", "Brainpool P-256", ec, 4, 65, 5 * time.Millisecond},
 	{"\x2b\x24\x03\x03\x02\x08\x01\x01\x0b", "Brainpool P-384", ec, 4, 97, 9 * time.Millisecond},
-	{"\x2b\x24\x03\x03\x02\x08\x01\x01\x0d", "Brainpool P-512", ec, 4, 129, 16 * time.Millisecond},
+	{"\x2b\x24\x03\x03\x02\x08\x01\x01\x0d", "Brainpool P-512", ec, 4, 129, 13 * time.Millisecond},
 	{"\x2b\x06\x01\x04\x01\xda\x47\x0f\x01", curve25519, []packet.PublicKeyAlgorithm{packet.PubKeyAlgoEdDSA}, 0x40, 33, costEd25519},
 	{"\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01", curve25519, []packet.PublicKeyAlgorithm{packet.PubKeyAlgoECDH}, 0x40, 33, costEd25519},
 }
@@ -425,8 +425,13 @@ type sigInfo struct {
 	created time.Time
 }
 
+// revokes reports whether it is of a kind that takes something back.
+func (s *sigInfo) revokes() bool {
+	return s.kind == packet.SigTypeKeyRevocation || s.kind == packet.SigTypeSubkeyRevocation || s.kind == packet.SigTypeCertificationRevocation
+}
+
 // inspectSignature reports false for what cannot be a self-signature of this key: all
-// that is said of the issuer must name it, and something must.
+// that is said of the issuer must name it, and something must, but in a revocation.
 func inspectSignature(body []byte, key *packet.PublicKey) (s sigInfo, ok bool) {
 	if len(body) < 6 || len(body) > maxSelfSignature {
 		return s, false
@@ -475,11 +480,17 @@ func inspectSignature(body []byte, key *packet.PublicKey) (s sigInfo, ok bool) {
 					return s, false
 				}
 				named = true
+			case kind == 32:
+				// An embedded signature has one place (RFC 9580 §5.2.3.34). go-crypto would
+				// read one within the other as deep as they go.
+				if s.kind != packet.SigTypeSubkeyBinding || len(content) < 2 || content[1] != byte(packet.SigTypePrimaryKeyBinding) {
+					return s, false
+				}
 			}
 		}
 		rest = rest[n:]
 	}
-	return s, named && !s.created.IsZero()
+	return s, (named || s.revokes()) && !s.created.IsZero()
 }
 
 // subpacket reads the first one of an area, RFC 9580 §5.2.3.7.
