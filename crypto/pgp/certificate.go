@@ -25,11 +25,9 @@ const (
 	// have it (keyInfo.cost). It is three signatures of the slowest, Brainpool P-512:
 	// a user id, an encryption subkey and a revocation. Ed25519 has 400.
 	maxWork = 40 * time.Millisecond
-	// parseWork is what parsing a byte of a signature costs at worst.
-	parseWork = 120 * time.Nanosecond
-	// maxParsed bounds the self-signatures that go-crypto parses, and with it the
+	// parseWork is what parsing a byte of a signature costs at worst, and bounds the
 	// memory: subpackets of two bytes take twenty times that when parsed.
-	maxParsed = 128
+	parseWork = 120 * time.Nanosecond
 )
 
 // A Certificate is a partner's OpenPGP certificate that was found usable.
@@ -268,7 +266,6 @@ type reading struct {
 	info    keyInfo   // of the primary key
 	primary *packet.PublicKey
 	work    time.Duration
-	parsed  int
 	dropped []Warning
 }
 
@@ -391,7 +388,7 @@ func parseKey(body []byte, sub bool) (*packet.PublicKey, *Refusal) {
 // parse returns a signature that go-crypto can read and that says it is the primary
 // key's own. It may be nil without a fault, if it is somebody else's.
 func (rd *reading) parse(s sigInfo) (*packet.Signature, *Refusal) {
-	if rd.parsed++; rd.parsed > maxParsed || !rd.spend(time.Duration(len(s.body))*parseWork) {
+	if !rd.spend(time.Duration(len(s.body)) * parseWork) {
 		return nil, errBloated()
 	}
 	p, err := parsePacket(tagSignature, s.body)

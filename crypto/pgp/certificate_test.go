@@ -3,6 +3,7 @@ package pgp_test
 import (
 	"bytes"
 	stdcrypto "crypto"
+	"crypto/sha512"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/ProtonMail/go-crypto/openpgp/eddsa"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
@@ -446,6 +448,10 @@ func TestKeysRefused(t *testing.T) {
 		{"RSA with no modulus", append(keyHead(4, 1), 0, 0, 0, 2, 3), "malformed-key"},
 		{"RSA with a length that lies", append(append(keyHead(4, 1), 8, 0, 1), make([]byte, 300)...), "malformed-key"},
 		{"RSA with more behind", append(rsaBody(2048, 65537), 0), "malformed-key"},
+		{"RSA with a zero in front", func() []byte {
+			b := rsaBody(2048, 65537)
+			return slices.Concat(b[:6], []byte{8, 8, 0}, b[8:])
+		}(), "malformed-key"},
 		{"RSA without exponent", rsaBody(2048, 65537)[:6+2+256], "malformed-key"},
 		{"RSA for encryption only", func() []byte { b := rsaBody(2048, 65537); b[5] = 2; return b }(), "malformed-key"},
 		{"DSA", append(keyHead(4, 17), make([]byte, 40)...), "dsa"},
@@ -573,9 +579,8 @@ func TestSelfSignatures(t *testing.T) {
 		c[len(c)-1] ^= 1
 		return pkt{p.tag, c}
 	}
-	signing := func(cross bool) []pkt {
-		c := partner(t, config(made))
-		k := *c.PrivateKey
+	signing := func(owner *openpgp.Entity, cross bool) []pkt {
+		k := *owner.PrivateKey
 		k.IsSubkey, k.PublicKey.IsSubkey = true, true
 		sig := self(t, a, packet.SigTypeSubkeyBinding, made, func(s *packet.Signature) { s.FlagsValid, s.FlagSign = true, true })
 		if cross {
@@ -600,6 +605,7 @@ func TestSelfSignatures(t *testing.T) {
 		date     string
 		warnings []string
 		expires  string
+		gone     []byte // what Bytes does not hold
 	}{
 		{name: "as made", packets: pa},
 		{name: "no user id", packets: []pkt{key, sub, subSig}, code: "no-user-id"},
@@ -638,12 +644,23 @@ func TestSelfSignatures(t *testing.T) {
 		{name: "an expired subkey", packets: []pkt{key, uid, uidSig, sub, onSubkey(t, a, a, made, keyEnd(time.Hour))}, code: "subkey-expired", date: "2026-04-30"},
 		{name: "an expired binding", packets: []pkt{key, uid, uidSig, sub, onSubkey(t, a, a, made, sigEnd(time.Hour))}, code: "subkey-expired", date: "2026-04-30"},
 
+		{name: "a self-signature that expired, with an older one", packets: []pkt{key, uid, onUser(t, a, id, t1, sigEnd(time.Minute)), uidSig, sub, subSig}},
+		{name: "a binding that expired, with an older one", packets: []pkt{key, uid, uidSig, sub, onSubkey(t, a, a, t1, sigEnd(time.Minute)), subSig}},
+		{name: "the later of two subkeys", packets: []pkt{key, uid, uidSig, sub, onSubkey(t, a, a, t1, keyEnd(70*day)), pb[3], onSubkey(t, a, b, made, keyEnd(80*day))}, expires: "2026-07-19"},
+		{name: "one subkey without end", packets: []pkt{key, uid, uidSig, sub, subSig, pb[3], onSubkey(t, a, b, made, keyEnd(80*day))}},
+		{name: "one subkey of two expired", packets: []pkt{key, uid, uidSig, sub, subSig, pb[3], onSubkey(t, a, b, made, keyEnd(time.Hour))}, gone: pb[3].body},
+		{name: "one subkey of two to authenticate", packets: []pkt{key, uid, uidSig, sub, subSig, pb[3], onSubkey(t, a, b, made, func(s *packet.Signature) { s.FlagEncryptCommunications, s.FlagAuthenticate = false, true })}, gone: pb[3].body},
+		{name: "a signature behind a photo", packets: []pkt{key, uid, {17, make([]byte, 9)}, uidSig, sub, subSig}, code: "no-self-signature"},
+		{name: "a very long signature", packets: []pkt{key, uid, onUser(t, a, id, made, func(s *packet.Signature) {
+			s.Notations = []*packet.Notation{{Name: "n@example.org", Value: make([]byte, 9<<10)}}
+		}), sub, subSig}, code: "no-self-signature"},
+
 		{name: "revoked", packets: []pkt{key, revoke(t1, packet.KeyCompromised, stdcrypto.SHA512), uid, uidSig, sub, subSig}, code: "revoked", date: "2026-05-01"},
 		{name: "revoked softly, signed again", packets: []pkt{key, revoke(t1, packet.KeySuperseded, stdcrypto.SHA512), uid, onUser(t, a, id, t2, nil), sub, subSig}, code: "revoked", date: "2026-05-01"},
 		{name: "revoked at the end of the file", packets: join(pa, []pkt{revoke(t1, packet.KeyRetired, stdcrypto.SHA512)}), code: "revoked", date: "2026-05-01"},
 		{name: "revoked behind a photo", packets: join(pa, []pkt{{17, make([]byte, 9)}, revoke(t1, packet.NoReason, stdcrypto.SHA512)}), code: "revoked", date: "2026-05-01"},
 		{name: "revoked with SHA-1", packets: []pkt{key, revoke(t1, packet.KeyCompromised, stdcrypto.SHA1), uid, uidSig, sub, subSig}, code: "revoked", date: "2026-05-01"},
-		{name: "revoked without a word of the issuer", packets: []pkt{key, unnamed(revoke(t1, packet.KeyCompromised, stdcrypto.SHA512)), uid, uidSig, sub, subSig}, code: "revoked", date: "2026-05-01"},
+		{name: "revoked without a word of the issuer", packets: []pkt{key, unnamed(t, a, t1), uid, uidSig, sub, subSig}, code: "revoked", date: "2026-05-01"},
 		{name: "revoked by another", packets: []pkt{key, onKey(t, b, a, packet.SigTypeKeyRevocation), uid, uidSig, sub, subSig}},
 		{name: "revoked from the future", packets: []pkt{key, revoke(now.Add(90*day), packet.KeyCompromised, stdcrypto.SHA512), uid, uidSig, sub, subSig}, code: "revoked", date: "2026-07-30"},
 		{name: "a broken revocation", packets: []pkt{key, broken(revoke(t1, packet.KeyCompromised, stdcrypto.SHA512)), uid, uidSig, sub, subSig}},
@@ -658,11 +675,11 @@ func TestSelfSignatures(t *testing.T) {
 		{name: "a long user id", packets: []pkt{key, {13, make([]byte, 100<<10)}, uidSig, sub, subSig}, code: "long-user-id"},
 		{name: "a long user id beside another", packets: []pkt{key, {13, make([]byte, 100<<10)}, uidSig, uid, uidSig, sub, subSig}, warnings: []string{"part-dropped"}},
 		{name: "a user id that is not UTF-8", packets: []pkt{key, {13, []byte("Jos\xe9")}, onUser(t, a, "Jos\xe9", made, nil), sub, subSig}},
-		{name: "a signing subkey", packets: join(pa, signing(true))},
-		{name: "a signing subkey without cross-signature", packets: join(pa, signing(false)), warnings: []string{"part-dropped"}},
+		{name: "a signing subkey", packets: join(pa, signing(b, true))},
+		{name: "a signing subkey without cross-signature", packets: join(pa, signing(b, false)), warnings: []string{"part-dropped"}},
 		{name: "a primary key that may not sign", packets: []pkt{key, uid, onUser(t, a, id, made, func(s *packet.Signature) { s.FlagSign = false }), sub, subSig}, warnings: []string{"no-signing"}},
 		{name: "a subkey to authenticate", packets: []pkt{key, uid, uidSig, sub, onSubkey(t, a, a, made, func(s *packet.Signature) { s.FlagEncryptCommunications, s.FlagAuthenticate = false, true })}, code: "no-encryption"},
-		{name: "the primary key as subkey", packets: join(pa, []pkt{{14, key.body}, subSig}), warnings: []string{"part-dropped"}},
+		{name: "the primary key as subkey", packets: join(pa, signing(a, true)), warnings: []string{"part-dropped"}},
 		{name: "a certificate that asks for AEAD", packets: []pkt{key, uid, onUser(t, a, id, made, func(s *packet.Signature) { s.SEIPDv2 = true }), sub, subSig}, warnings: []string{"newer-software"}},
 		{name: "third-party signatures", packets: []pkt{key, pb[2], uid, uidSig, onOthers(t, b, a, id), sub, subSig}},
 		{name: "very many self-signatures", packets: join([]pkt{key, uid}, slices.Repeat([]pkt{lie}, 1000), []pkt{sub, subSig}), code: "bloated"},
@@ -688,6 +705,9 @@ func TestSelfSignatures(t *testing.T) {
 			if got != tt.expires {
 				t.Errorf("got expiry %q, want %q", got, tt.expires)
 			}
+			if tt.gone != nil && bytes.Contains(c.Bytes(), tt.gone) {
+				t.Error("a part that is of no use was kept")
+			}
 			for _, s := range []pkt{lie, pb[2]} {
 				if bytes.Contains(c.Bytes(), s.body) {
 					t.Error("a signature that is not the owner's was kept")
@@ -701,12 +721,24 @@ func TestSelfSignatures(t *testing.T) {
 	}
 }
 
-// unnamed takes the issuer key id out of the unhashed area; tests make no fingerprints.
-func unnamed(p pkt) pkt {
-	b := p.body
-	n := 6 + int(b[4])<<8 + int(b[5])
-	m := n + 2 + int(b[n])<<8 + int(b[n+1])
-	return pkt{p.tag, slices.Concat(b[:n], []byte{0, 0}, b[m:])}
+// unnamed revokes the key of e by a signature without issuer, which go-crypto does not
+// make.
+func unnamed(t *testing.T, e *openpgp.Entity, at time.Time) pkt {
+	t.Helper()
+	n := at.Unix()
+	head := []byte{4, 0x20, 22, 10, 0, 6, 5, 2, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
+	h := sha512.New()
+	if err := e.PrimaryKey.SerializeForHash(h); err != nil {
+		t.Fatal(err)
+	}
+	h.Write(head)
+	h.Write([]byte{4, 0xff, 0, 0, 0, byte(len(head))})
+	sum := h.Sum(nil)
+	r, s, err := eddsa.Sign(e.PrivateKey.PrivateKey.(*eddsa.PrivateKey), sum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pkt{2, slices.Concat(head, []byte{0, 0}, sum[:2], number(new(big.Int).SetBytes(r)), number(new(big.Int).SetBytes(s)))}
 }
 
 func onKey(t *testing.T, signer, e *openpgp.Entity, kind packet.SignatureType) pkt {
@@ -794,13 +826,14 @@ func TestVersion6(t *testing.T) {
 		t.Errorf("got %s version %d %s", cert.Fingerprint(), cert.Version(), cert.Algorithm())
 	}
 	all := unpack(t, public(t, e)) // key, direct-key signature, user id, ...
-	v4 := unpack(t, public(t, partner(t, config(made))))
+	e4 := partner(t, config(made))
+	v4 := unpack(t, public(t, e4))
 	refused(t, pack(slices.Concat(all[:1], all[2:])...), now, "no-self-signature", "")
 	refused(t, pack(slices.Concat(all[:1], v4[2:3], all[2:])...), now, "no-self-signature", "")
 	if _, err := pgp.ReadCertificate(pack(slices.Concat(all[:2], all[4:])...), now); err != nil {
 		t.Errorf("without user id: %v", err)
 	}
-	cert, err = pgp.ReadCertificate(pack(slices.Concat(all, v4[3:])...), now)
+	cert, err = pgp.ReadCertificate(pack(slices.Concat(all, v4[3:4], []pkt{onSubkey(t, e, e4, made, nil)})...), now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -355,10 +355,6 @@ func (k *keyInfo) ecc(rest []byte) *Refusal {
 	}
 	c := curves[i]
 	k.name, k.cost = c.name, c.cost
-	// RFC 9580 §9.2: these two have no place in version 6.
-	if c.name == curve25519 && k.version == 6 {
-		return errMalformed()
-	}
 	point, rest, ok := mpi(rest[1+len(oid):])
 	if !ok || len(point) != c.size || point[0] != c.prefix {
 		return errMalformed()
