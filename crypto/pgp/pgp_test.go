@@ -29,7 +29,7 @@ func newSigning(t *testing.T, name string) (crypto.Secret, []byte) {
 	return private, certificate
 }
 
-func entity(t *testing.T, b []byte) *openpgp.Entity {
+func entity(t testing.TB, b []byte) *openpgp.Entity {
 	t.Helper()
 	list, err := openpgp.ReadKeyRing(bytes.NewReader(b))
 	if err != nil || len(list) != 1 {
