@@ -103,6 +103,13 @@ func WriteMail(w io.Writer, m Mail, to *Certificate, s *Signer, now time.Time) e
 	return nil
 }
 
+// Check reports whether the letter can be written: the error is what WriteMail would
+// return before it writes anything.
+func (m Mail) Check() error {
+	_, err := m.header()
+	return err
+}
+
 type field struct{ name, value string }
 
 func write(w io.Writer, fields []field) {

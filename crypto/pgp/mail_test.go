@@ -82,7 +82,7 @@ func sealedPart(t testing.TB, eml []byte) (mail.Header, []byte) {
 
 func TestWriteMail(t *testing.T) {
 	s := signer(t, now)
-	private, to := partner(t, old)
+	private, to := receiver(t, oldWays)
 	export := encrypt(t, rows, []*pgp.Certificate{to}, s, now)
 	eml := writeMail(t, newMail(export), to, s, now)
 
@@ -172,7 +172,7 @@ func TestWriteMail(t *testing.T) {
 
 func TestMailVariants(t *testing.T) {
 	s := signer(t, now)
-	private, to := partner(t, old)
+	private, to := receiver(t, oldWays)
 	m := newMail(nil)
 	m.From, m.Text, m.Attachments, m.Subject = "Somebody <post@group.example>", "", nil, "Plain"
 	header, message := sealedPart(t, writeMail(t, m, to, s, now))
@@ -195,7 +195,7 @@ func TestMailVariants(t *testing.T) {
 
 func TestMailRefuses(t *testing.T) {
 	s := signer(t, now)
-	_, to := partner(t, old)
+	_, to := receiver(t, oldWays)
 	broken := errors.New("broken")
 	for name, change := range map[string]func(*pgp.Mail){
 		"no recipient":                 func(m *pgp.Mail) { m.To = "" },
@@ -345,7 +345,7 @@ push "<display-message><view-attachments><search>export<enter><save-entry><kill-
 // BenchmarkWriteMail has an attachment of 16 MiB.
 func BenchmarkWriteMail(b *testing.B) {
 	s := signer(b, now)
-	_, to := partner(b, old)
+	_, to := receiver(b, oldWays)
 	const size = 16 << 20
 	b.SetBytes(size)
 	b.ReportAllocs()

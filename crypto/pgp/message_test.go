@@ -43,8 +43,8 @@ func signer(t testing.TB, at time.Time) *pgp.Signer {
 	return s
 }
 
-// partner makes a key that asks for what c says, as of now.
-func partner(t testing.TB, c packet.Config) (crypto.Secret, *pgp.Certificate) {
+// receiver makes a key that asks for what c says, as of now.
+func receiver(t testing.TB, c packet.Config) (crypto.Secret, *pgp.Certificate) {
 	t.Helper()
 	if c.Time == nil {
 		c.Time = func() time.Time { return now.Add(-time.Hour) }
@@ -124,7 +124,7 @@ func parse[P any](t testing.TB, p *packet.OpaquePacket) P {
 
 var (
 	// What certificates may ask for: the old ways, on purpose.
-	old     = packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, DefaultHash: stdcrypto.SHA256, DefaultCipher: packet.CipherAES128, DefaultCompressionAlgo: packet.CompressionZLIB}
+	oldWays = packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, DefaultHash: stdcrypto.SHA256, DefaultCipher: packet.CipherAES128, DefaultCompressionAlgo: packet.CompressionZLIB}
 	rsa     = packet.Config{Algorithm: packet.PubKeyAlgoRSA, RSABits: 2048, DefaultCipher: packet.Cipher3DES}
 	v4AEAD  = packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, AEADConfig: &packet.AEADConfig{DefaultMode: packet.AEADModeGCM}, DefaultCipher: packet.CipherAES256}
 	v4AEAD1 = packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, AEADConfig: &packet.AEADConfig{DefaultMode: packet.AEADModeEAX}, DefaultCipher: packet.CipherAES128}
@@ -143,7 +143,7 @@ func TestMessageProfile(t *testing.T) {
 		aead packet.AEADMode // 0: SEIPD version 1
 	}{
 		{"as the group's own", []packet.Config{{Algorithm: packet.PubKeyAlgoEdDSA, DefaultCipher: packet.CipherAES256}}, 0},
-		{"prefers AES-128, SHA-256, zlib", []packet.Config{old}, 0},
+		{"prefers AES-128, SHA-256, zlib", []packet.Config{oldWays}, 0},
 		{"RSA, prefers 3DES", []packet.Config{rsa}, 0},
 		{"version 4 with the new algorithms", []packet.Config{v4X}, 0},
 		{"version 4 that asks for AEAD", []packet.Config{v4AEAD}, packet.AEADModeGCM},
@@ -151,14 +151,14 @@ func TestMessageProfile(t *testing.T) {
 		{"version 6", []packet.Config{v6}, packet.AEADModeOCB},
 		{"version 6, GCM", []packet.Config{v6GCM}, packet.AEADModeGCM},
 		{"both of version 6", []packet.Config{v6, v6GCM}, packet.AEADModeOCB},
-		{"version 4 and 6", []packet.Config{old, v6}, 0},
+		{"version 4 and 6", []packet.Config{oldWays, v6}, 0},
 		{"version 6 and RSA", []packet.Config{v6GCM, rsa}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var to []*pgp.Certificate
 			var private []crypto.Secret
 			for _, c := range tt.to {
-				p, c := partner(t, c)
+				p, c := receiver(t, c)
 				private, to = append(private, p), append(to, c)
 			}
 			message := encrypt(t, text, to, s, now)
@@ -226,7 +226,7 @@ func TestMessageProfile(t *testing.T) {
 // TestChunks writes plaintexts of lengths around a chunk in pieces.
 func TestChunks(t *testing.T) {
 	s := signer(t, now)
-	private, to := partner(t, old)
+	private, to := receiver(t, oldWays)
 	const chunk = 128 << 10
 	for _, n := range []int{0, 1, 500, 511, 512, 513, chunk - 6, chunk - 1, chunk, chunk + 1, 2 * chunk, 3*chunk + 700} {
 		text := bytes.Repeat([]byte{'x'}, n)
@@ -278,7 +278,7 @@ func (f *full) Write(p []byte) (int, error) {
 
 func TestWriteErrors(t *testing.T) {
 	s := signer(t, now)
-	_, to := partner(t, old)
+	_, to := receiver(t, oldWays)
 	for _, n := range []int{0, 10, 1000, 200_000, 300_000} {
 		f := &full{n}
 		w, err := pgp.Encrypt(f, []*pgp.Certificate{to}, s, now)
@@ -295,8 +295,8 @@ func TestWriteErrors(t *testing.T) {
 func TestEncryptRefuses(t *testing.T) {
 	s := signer(t, now)
 	day := uint32(24 * 3600)
-	_, lapsed := partner(t, packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: day})
-	_, good := partner(t, old)
+	_, lapsed := receiver(t, packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: day})
+	_, good := receiver(t, oldWays)
 	e, err := openpgp.NewEntity("Gone", "", "", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
@@ -355,8 +355,8 @@ func TestOpenSigner(t *testing.T) {
 func TestDecryptRefuses(t *testing.T) {
 	s, other := signer(t, now), signer(t, now)
 	own := certificate(t, s.Certificate())
-	for _, c := range []packet.Config{old, v6} {
-		private, to := partner(t, c)
+	for _, c := range []packet.Config{oldWays, v6} {
+		private, to := receiver(t, c)
 		text := bytes.Repeat([]byte("row\n"), 300)
 		message := encrypt(t, text, []*pgp.Certificate{to}, s, now)
 		for i := range message {
@@ -382,7 +382,7 @@ func TestDecryptRefuses(t *testing.T) {
 		if _, err := decrypt(message, private, certificate(t, other.Certificate()), now); err == nil {
 			t.Error("a message passes for one of another group")
 		}
-		stranger, _ := partner(t, old)
+		stranger, _ := receiver(t, oldWays)
 		if _, err := decrypt(message, stranger, own, now); err == nil {
 			t.Error("a stranger decrypts")
 		}
@@ -407,7 +407,7 @@ func TestDecryptRefuses(t *testing.T) {
 			t.Errorf("a message that was passed on: got %v", err)
 		}
 	}
-	private, to := partner(t, old)
+	private, to := receiver(t, oldWays)
 	var unsigned bytes.Buffer
 	w, err := openpgp.Encrypt(&unsigned, []*openpgp.Entity{entity(t, private.Bytes())}, nil, nil, nil, &packet.Config{Time: func() time.Time { return now }})
 	if err != nil {
@@ -451,8 +451,8 @@ func TestDecryptRefuses(t *testing.T) {
 
 // TestEncryptMemory seals 100 MB and looks at what is held meanwhile.
 func TestEncryptMemory(t *testing.T) {
-	for _, c := range []packet.Config{old, v6GCM} {
-		_, to := partner(t, c)
+	for _, c := range []packet.Config{oldWays, v6GCM} {
+		_, to := receiver(t, c)
 		w, err := pgp.Encrypt(io.Discard, []*pgp.Certificate{to}, signer(t, now), now)
 		if err != nil {
 			t.Fatal(err)
@@ -490,10 +490,10 @@ func BenchmarkEncrypt(b *testing.B) {
 	for _, bb := range []struct {
 		name string
 		c    packet.Config
-	}{{"SEIPDv1", old}, {"SEIPDv2-GCM", v6GCM}, {"SEIPDv2-OCB", v6}} {
+	}{{"SEIPDv1", oldWays}, {"SEIPDv2-GCM", v6GCM}, {"SEIPDv2-OCB", v6}} {
 		b.Run(bb.name, func(b *testing.B) {
 			s := signer(b, now)
-			_, to := partner(b, bb.c)
+			_, to := receiver(b, bb.c)
 			text := make([]byte, 64<<20)
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()

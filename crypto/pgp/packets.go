@@ -32,16 +32,23 @@ const (
 
 // Packet types, RFC 9580 §5.
 const (
+	tagPKESK        = 1
 	tagSignature    = 2
+	tagSKESK        = 3
+	tagOnePass      = 4
 	tagSecretKey    = 5
 	tagPublicKey    = 6
 	tagSecretSubkey = 7
 	tagCompressed   = 8
+	tagEncrypted    = 9
 	tagMarker       = 10
+	tagLiteral      = 11
 	tagTrust        = 12
 	tagUserID       = 13
 	tagPublicSubkey = 14
 	tagAttribute    = 17
+	tagSEIPD        = 18
+	tagAEAD         = 20
 	tagPadding      = 21
 	// From here on unknown packets are to be ignored, RFC 9580 §4.3.
 	tagNonCritical = 40

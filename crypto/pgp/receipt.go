@@ -59,7 +59,7 @@ const (
 	ReceiptOtherText        = "other-text"         // another export, or another text
 )
 
-func refuse(code, format string, args ...any) error {
+func refuseReceipt(code, format string, args ...any) error {
 	return &ReceiptError{code, fmt.Sprintf(format, args...)}
 }
 
@@ -82,7 +82,7 @@ const (
 // An error is a *ReceiptError.
 func VerifyReceipt(c *Certificate, signed []byte, want string, now time.Time) (time.Time, error) {
 	if len(signed) > MaxReceipt {
-		return time.Time{}, refuse(ReceiptTooLarge, "it is larger than %d KiB", MaxReceipt>>10)
+		return time.Time{}, refuseReceipt(ReceiptTooLarge, "it is larger than %d KiB", MaxReceipt>>10)
 	}
 	text, signature, err := splitReceipt(signed)
 	if err != nil {
@@ -93,7 +93,7 @@ func VerifyReceipt(c *Certificate, signed []byte, want string, now time.Time) (t
 		return time.Time{}, err
 	}
 	if !sameLine(text, want) {
-		return time.Time{}, refuse(ReceiptOtherText, "the signature is good, but what it signs is not the line %q", want)
+		return time.Time{}, refuseReceipt(ReceiptOtherText, "the signature is good, but what it signs is not the line %q", want)
 	}
 	return made, nil
 }
@@ -110,36 +110,36 @@ func splitReceipt(signed []byte) (text []byte, signature *packet.OpaquePacket, e
 	begin := []byte("-----BEGIN PGP ")
 	switch {
 	case len(b) == 0:
-		return nil, nil, refuse(ReceiptEmpty, "it is empty")
+		return nil, nil, refuseReceipt(ReceiptEmpty, "it is empty")
 	case bytes.HasPrefix(b, []byte(beginSigned)):
 		return splitCleartext(b)
 	case bytes.HasPrefix(b, begin):
 		// One block, whose end is the end: go-crypto would read the first one only.
 		if bytes.Count(b, begin) != 1 {
-			return nil, nil, refuse(ReceiptOutside, "there is more than one block in it")
+			return nil, nil, refuseReceipt(ReceiptOutside, "there is more than one block in it")
 		}
 		if !bytes.HasPrefix(b, []byte(beginMessage)) {
 			break // a key or a signature: the packets tell
 		}
 		if i := bytes.Index(b, []byte(endMessage)); i >= 0 && i+len(endMessage) != len(b) {
-			return nil, nil, refuse(ReceiptOutside, "there is text outside the signed block")
+			return nil, nil, refuseReceipt(ReceiptOutside, "there is text outside the signed block")
 		}
 	case bytes.Contains(b, begin):
-		return nil, nil, refuse(ReceiptOutside, "there is text outside the signed block")
+		return nil, nil, refuseReceipt(ReceiptOutside, "there is text outside the signed block")
 	case signed[0]&0x80 != 0: // every packet begins so (RFC 9580 §4.2)
 		return splitMessage(signed)
 	case utf8.Valid(b):
-		return nil, nil, refuse(ReceiptNotSigned, "it is text without a signature")
+		return nil, nil, refuseReceipt(ReceiptNotSigned, "it is text without a signature")
 	default:
-		return nil, nil, refuse(ReceiptNotOpenPGP, "it is not an openpgp message")
+		return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "it is not an openpgp message")
 	}
 	block, err := armor.Decode(bytes.NewReader(b))
 	if err != nil {
-		return nil, nil, refuse(ReceiptNotOpenPGP, "its armor is damaged")
+		return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "its armor is damaged")
 	}
 	packets, err := io.ReadAll(block.Body)
 	if err != nil {
-		return nil, nil, refuse(ReceiptNotOpenPGP, "its armor is damaged")
+		return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "its armor is damaged")
 	}
 	return splitMessage(packets)
 }
@@ -172,17 +172,17 @@ func plainText(b []byte) []byte {
 func splitCleartext(b []byte) ([]byte, *packet.OpaquePacket, error) {
 	block, rest := clearsign.Decode(b)
 	if block == nil {
-		return nil, nil, refuse(ReceiptNotOpenPGP, "the signed block is damaged or not complete")
+		return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "the signed block is damaged or not complete")
 	}
 	if len(bytes.TrimSpace(rest)) != 0 {
-		return nil, nil, refuse(ReceiptOutside, "there is text outside the signed block")
+		return nil, nil, refuseReceipt(ReceiptOutside, "there is text outside the signed block")
 	}
 	if block.ArmoredSignature.Type != openpgp.SignatureType {
-		return nil, nil, refuse(ReceiptNotOpenPGP, "the signed block ends without a signature")
+		return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "the signed block ends without a signature")
 	}
 	raw, err := io.ReadAll(block.ArmoredSignature.Body)
 	if err != nil {
-		return nil, nil, refuse(ReceiptNotOpenPGP, "the armor of its signature is damaged")
+		return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "the armor of its signature is damaged")
 	}
 	packets, err := readPackets(raw)
 	if err != nil {
@@ -190,35 +190,17 @@ func splitCleartext(b []byte) ([]byte, *packet.OpaquePacket, error) {
 	}
 	for _, p := range packets {
 		if p.Tag != tagSignature {
-			return nil, nil, refuse(ReceiptNotOpenPGP, "the signed block holds more than a signature")
+			return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "the signed block holds more than a signature")
 		}
 	}
 	switch len(packets) {
 	case 0:
-		return nil, nil, refuse(ReceiptNotSigned, "the signed block holds no signature")
+		return nil, nil, refuseReceipt(ReceiptNotSigned, "the signed block holds no signature")
 	case 1:
 		return block.Bytes, packets[0], nil
 	}
-	return nil, nil, refuse(ReceiptSeveral, "it has %d signatures, want one", len(packets))
+	return nil, nil, refuseReceipt(ReceiptSeveral, "it has %d signatures, want one", len(packets))
 }
-
-// Packet types of RFC 9580 §5 that are looked at here.
-const (
-	tagPKESK         = 1
-	tagSignature     = 2
-	tagSKESK         = 3
-	tagOnePass       = 4
-	tagPrivateKey    = 5
-	tagPublicKey     = 6
-	tagPrivateSubkey = 7
-	tagCompressed    = 8
-	tagEncrypted     = 9
-	tagMarker        = 10
-	tagLiteral       = 11
-	tagSEIPD         = 18
-	tagAEAD          = 20
-	tagPadding       = 21
-)
 
 // splitMessage takes a literal packet between a one-pass signature and its
 // signature, or after a signature, perhaps all of it inside one compressed packet.
@@ -239,11 +221,11 @@ func splitMessage(b []byte) ([]byte, *packet.OpaquePacket, error) {
 		shape = append(shape, p.Tag)
 		switch p.Tag {
 		case tagPKESK, tagSKESK, tagEncrypted, tagSEIPD, tagAEAD:
-			return nil, nil, refuse(ReceiptEncrypted, "it is encrypted: sign the line, do not encrypt it")
-		case tagPrivateKey, tagPrivateSubkey:
-			return nil, nil, refuse(ReceiptNotOpenPGP, "it is a private key: do not hand it to anybody")
+			return nil, nil, refuseReceipt(ReceiptEncrypted, "it is encrypted: sign the line, do not encrypt it")
+		case tagSecretKey, tagSecretSubkey:
+			return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "it is a private key: do not hand it to anybody")
 		case tagPublicKey:
-			return nil, nil, refuse(ReceiptNotOpenPGP, "it is a certificate, not a signed line")
+			return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "it is a certificate, not a signed line")
 		case tagLiteral:
 			literal = p
 		case tagSignature:
@@ -256,21 +238,21 @@ func splitMessage(b []byte) ([]byte, *packet.OpaquePacket, error) {
 	switch s := string(shape); {
 	case s == "\x04\x0b\x02" || s == "\x02\x0b":
 	case signatures > 0 && signatures == len(packets):
-		return nil, nil, refuse(ReceiptDetached, "it is a signature without the text: make one of both with gpg --clearsign")
+		return nil, nil, refuseReceipt(ReceiptDetached, "it is a signature without the text: make one of both with gpg --clearsign")
 	case max(signatures, onePass) > 1:
-		return nil, nil, refuse(ReceiptSeveral, "it has several signatures, want one")
+		return nil, nil, refuseReceipt(ReceiptSeveral, "it has several signatures, want one")
 	case signatures == 0 && literal != nil:
-		return nil, nil, refuse(ReceiptNotSigned, "it is a message without a signature")
+		return nil, nil, refuseReceipt(ReceiptNotSigned, "it is a message without a signature")
 	default:
-		return nil, nil, refuse(ReceiptNotOpenPGP, "it is not a signed openpgp message")
+		return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "it is not a signed openpgp message")
 	}
 	p, err := literal.Parse()
 	if err != nil {
-		return nil, nil, refuse(ReceiptNotOpenPGP, "its text is damaged")
+		return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "its text is damaged")
 	}
 	text, err := io.ReadAll(p.(*packet.LiteralData).Body)
 	if err != nil {
-		return nil, nil, refuse(ReceiptNotOpenPGP, "its text is damaged")
+		return nil, nil, refuseReceipt(ReceiptNotOpenPGP, "its text is damaged")
 	}
 	return text, signature, nil
 }
@@ -278,14 +260,14 @@ func splitMessage(b []byte) ([]byte, *packet.OpaquePacket, error) {
 func decompress(p *packet.OpaquePacket) ([]*packet.OpaquePacket, error) {
 	c, err := p.Parse()
 	if err != nil {
-		return nil, refuse(ReceiptNotOpenPGP, "it cannot be decompressed")
+		return nil, refuseReceipt(ReceiptNotOpenPGP, "it cannot be decompressed")
 	}
 	b, err := io.ReadAll(io.LimitReader(c.(*packet.Compressed).Body, MaxReceipt+1))
 	if len(b) > MaxReceipt {
-		return nil, refuse(ReceiptTooLarge, "it decompresses to more than %d KiB", MaxReceipt>>10)
+		return nil, refuseReceipt(ReceiptTooLarge, "it decompresses to more than %d KiB", MaxReceipt>>10)
 	}
 	if err != nil {
-		return nil, refuse(ReceiptNotOpenPGP, "it cannot be decompressed")
+		return nil, refuseReceipt(ReceiptNotOpenPGP, "it cannot be decompressed")
 	}
 	return readPackets(b)
 }
@@ -301,13 +283,13 @@ func readPackets(b []byte) ([]*packet.OpaquePacket, error) {
 			return packets, nil
 		}
 		if err != nil {
-			return nil, refuse(ReceiptNotOpenPGP, "it is not an openpgp message, or a damaged one")
+			return nil, refuseReceipt(ReceiptNotOpenPGP, "it is not an openpgp message, or a damaged one")
 		}
 		if p.Tag != tagMarker && p.Tag != tagPadding {
 			packets = append(packets, p)
 		}
 	}
-	return nil, refuse(ReceiptNotOpenPGP, "it has more parts than a signed line has")
+	return nil, refuseReceipt(ReceiptNotOpenPGP, "it has more parts than a signed line has")
 }
 
 // verifyText checks a signature packet (RFC 9580 §5.2) of c over text.
@@ -315,32 +297,32 @@ func verifyText(c *Certificate, text []byte, p *packet.OpaquePacket, now time.Ti
 	// Of version 4 and 6 alike: version, type, public key algorithm, hash. A
 	// certification or a binding, which c made of something else, is no receipt.
 	if len(p.Contents) < 4 || p.Contents[0] != 4 && p.Contents[0] != 6 {
-		return time.Time{}, refuse(ReceiptBadSignature, "its signature is of an unknown version")
+		return time.Time{}, refuseReceipt(ReceiptBadSignature, "its signature is of an unknown version")
 	}
 	if t := packet.SignatureType(p.Contents[1]); t != packet.SigTypeBinary && t != packet.SigTypeText {
-		return time.Time{}, refuse(ReceiptBadSignature, "its signature is not of a kind that signs a text")
+		return time.Time{}, refuseReceipt(ReceiptBadSignature, "its signature is not of a kind that signs a text")
 	}
 	switch p.Contents[3] {
 	case 1, 2, 3: // MD5, SHA-1, RIPEMD-160 (RFC 9580 §9.5)
-		return time.Time{}, refuse(ReceiptWeakHash, "its signature uses a hash that is broken: MD5, SHA-1 or RIPEMD-160")
+		return time.Time{}, refuseReceipt(ReceiptWeakHash, "its signature uses a hash that is broken: MD5, SHA-1 or RIPEMD-160")
 	}
 	parsed, err := p.Parse()
 	if err != nil {
-		return time.Time{}, refuse(ReceiptBadSignature, "its signature cannot be read")
+		return time.Time{}, refuseReceipt(ReceiptBadSignature, "its signature cannot be read")
 	}
 	sig := parsed.(*packet.Signature)
 	keys := openpgp.EntityList{c.entity}
 	if sig.IssuerKeyId == nil || *sig.IssuerKeyId == 0 {
-		return time.Time{}, refuse(ReceiptBadSignature, "its signature does not say whose it is")
+		return time.Time{}, refuseReceipt(ReceiptBadSignature, "its signature does not say whose it is")
 	}
 	if len(keys.KeysById(*sig.IssuerKeyId)) == 0 {
-		return time.Time{}, refuse(ReceiptOtherKey, "it is signed by key %016X, which is not one of certificate %s", *sig.IssuerKeyId, fingerprint(c.entity))
+		return time.Time{}, refuseReceipt(ReceiptOtherKey, "it is signed by key %016X, which is not one of certificate %s", *sig.IssuerKeyId, fingerprint(c.entity))
 	}
 	if sig.CreationTime.After(now.Add(receiptLead)) {
-		return time.Time{}, refuse(ReceiptFuture, "its signature is dated %s, which is still to come", sig.CreationTime.UTC().Format(time.RFC3339))
+		return time.Time{}, refuseReceipt(ReceiptFuture, "its signature is dated %s, which is still to come", sig.CreationTime.UTC().Format(time.RFC3339))
 	}
 	if _, ok := c.entity.SigningKeyById(sig.CreationTime, *sig.IssuerKeyId, config(now)); !ok {
-		return time.Time{}, refuse(ReceiptKeyInvalid, "the key was not valid for signing at %s", sig.CreationTime.UTC().Format(time.RFC3339))
+		return time.Time{}, refuseReceipt(ReceiptKeyInvalid, "the key was not valid for signing at %s", sig.CreationTime.UTC().Format(time.RFC3339))
 	}
 	at := now
 	if sig.CreationTime.After(at) {
@@ -348,14 +330,14 @@ func verifyText(c *Certificate, text []byte, p *packet.OpaquePacket, now time.Ti
 	}
 	var raw bytes.Buffer
 	if err := p.Serialize(&raw); err != nil {
-		return time.Time{}, refuse(ReceiptBadSignature, "its signature cannot be read")
+		return time.Time{}, refuseReceipt(ReceiptBadSignature, "its signature cannot be read")
 	}
 	_, _, err = openpgp.VerifyDetachedSignature(keys, bytes.NewReader(text), &raw, config(at))
 	switch {
 	case err == nil:
 		return sig.CreationTime.UTC(), nil
 	case errors.Is(err, pgperrors.ErrSignatureExpired):
-		return time.Time{}, refuse(ReceiptSignatureExpired, "its signature has expired")
+		return time.Time{}, refuseReceipt(ReceiptSignatureExpired, "its signature has expired")
 	}
-	return time.Time{}, refuse(ReceiptBadSignature, "its signature does not fit its text: one of them was changed")
+	return time.Time{}, refuseReceipt(ReceiptBadSignature, "its signature does not fit its text: one of them was changed")
 }

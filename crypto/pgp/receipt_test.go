@@ -27,7 +27,7 @@ func at(d time.Duration) func() time.Time { return func() time.Time { return now
 // holder makes a partner's key and returns it with its certificate.
 func holder(t testing.TB, c packet.Config) (*openpgp.Entity, *pgp.Certificate) {
 	t.Helper()
-	private, cert := partner(t, c)
+	private, cert := receiver(t, c)
 	return entity(t, private.Bytes()), cert
 }
 
@@ -63,7 +63,7 @@ func inline(t testing.TB, text string, p *openpgp.SignParams, keys ...*openpgp.E
 	return out.Bytes()
 }
 
-func armored(t testing.TB, kind string, b []byte) []byte {
+func withComment(t testing.TB, kind string, b []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := armor.Encode(&out, kind, map[string]string{"Comment": line})
@@ -151,7 +151,7 @@ func checkReceipt(t *testing.T, c *pgp.Certificate, signed []byte, want string, 
 func TestVerifyReceipt(t *testing.T) {
 	e, cert := holder(t, packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, DefaultHash: stdcrypto.SHA256})
 	e6, cert6 := holder(t, v6)
-	foreign, _ := holder(t, old)
+	foreign, _ := holder(t, oldWays)
 	c := &packet.Config{Time: at(-time.Minute)}
 	key, key6, foreignKey := e.PrivateKey, e6.PrivateKey, foreign.PrivateKey
 
@@ -217,10 +217,10 @@ func TestVerifyReceipt(t *testing.T) {
 		{"cleartext, made in half an hour", cleartext(t, line, &packet.Config{Time: at(30 * time.Minute)}, key), ""},
 		{"inline", message, ""},
 		{"inline, a text signature", inline(t, line+"\n", &openpgp.SignParams{Config: c, TextSig: true}, e), ""},
-		{"inline, armored", armored(t, "PGP MESSAGE", message), ""},
-		{"inline, armored, CRLF", bytes.ReplaceAll(armored(t, "PGP MESSAGE", message), []byte("\n"), []byte("\r\n")), ""},
+		{"inline, armored", withComment(t, "PGP MESSAGE", message), ""},
+		{"inline, armored, CRLF", bytes.ReplaceAll(withComment(t, "PGP MESSAGE", message), []byte("\n"), []byte("\r\n")), ""},
 		{"inline, compressed whole", compressed(t, message), ""},
-		{"inline, compressed, armored", armored(t, "PGP MESSAGE", compressed(t, message)), ""},
+		{"inline, compressed, armored", withComment(t, "PGP MESSAGE", compressed(t, message)), ""},
 		{"inline, signature first", join(signature, unsigned), ""},
 		{"inline, with a marker and padding", join([]byte{0xc0 | 10, 3, 'P', 'G', 'P'}, message, []byte{0xc0 | 21, 2, 'x', 'y'}), ""},
 
@@ -228,7 +228,7 @@ func TestVerifyReceipt(t *testing.T) {
 		{"blanks", []byte(" \r\n\t"), "empty"},
 		{"too long", append(bytes.Clone(good), bytes.Repeat([]byte("\n"), pgp.MaxReceipt)...), "too-large"},
 		{"a bomb", bomb.Bytes(), "too-large"},
-		{"a bomb in armor", armored(t, "PGP MESSAGE", bomb.Bytes()), "too-large"},
+		{"a bomb in armor", withComment(t, "PGP MESSAGE", bomb.Bytes()), "too-large"},
 		{"compressed twice", compressed(t, compressed(t, message)), "not-openpgp"},
 		{"the line", []byte(line), "not-signed"},
 		{"a message without a signature", unsigned, "not-signed"},
@@ -237,13 +237,13 @@ func TestVerifyReceipt(t *testing.T) {
 		{"zeros", make([]byte, 99), "not-signed"},
 		{"a zip", []byte("PK\x03\x04\x14\x00\xff\xfe"), "not-openpgp"},
 		{"a certificate", pub, "not-openpgp"},
-		{"a certificate in armor", armored(t, "PGP PUBLIC KEY BLOCK", pub), "not-openpgp"},
+		{"a certificate in armor", withComment(t, "PGP PUBLIC KEY BLOCK", pub), "not-openpgp"},
 		{"a private key", secret.Bytes(), "not-openpgp"},
 		{"a detached signature", signature, "detached"},
-		{"a detached signature in armor", armored(t, "PGP SIGNATURE", signature), "detached"},
-		{"the line and a detached signature", join([]byte(line+"\n"), armored(t, "PGP SIGNATURE", signature)), "outside"},
+		{"a detached signature in armor", withComment(t, "PGP SIGNATURE", signature), "detached"},
+		{"the line and a detached signature", join([]byte(line+"\n"), withComment(t, "PGP SIGNATURE", signature)), "outside"},
 		{"encrypted", sealed, "encrypted"},
-		{"encrypted, in armor", armored(t, "PGP MESSAGE", sealed), "encrypted"},
+		{"encrypted, in armor", withComment(t, "PGP MESSAGE", sealed), "encrypted"},
 		{"encrypted, compressed", compressed(t, sealed), "encrypted"},
 		{"signed by another", cleartext(t, line, c, foreignKey), "other-key"},
 		{"signed by another, inline", inline(t, line, &openpgp.SignParams{Config: c}, foreign), "other-key"},
@@ -267,9 +267,9 @@ func TestVerifyReceipt(t *testing.T) {
 		{"the line after the block", []byte(string(cleartext(t, otherLine, c, key)) + line + "\n"), "outside"},
 		{"words after a good block", []byte(s + "sent from my phone\n"), "outside"},
 		{"words before a good block", []byte("hello\n" + s), "outside"},
-		{"words after an armored message", append(armored(t, "PGP MESSAGE", message), line...), "outside"},
+		{"words after an armored message", append(withComment(t, "PGP MESSAGE", message), line...), "outside"},
 		{"two blocks", []byte(s + s), "outside"},
-		{"two armored messages", append(armored(t, "PGP MESSAGE", message), armored(t, "PGP MESSAGE", message)...), "outside"},
+		{"two armored messages", append(withComment(t, "PGP MESSAGE", message), withComment(t, "PGP MESSAGE", message)...), "outside"},
 		{"two messages", join(message, message), "several-signatures"},
 		{"two signatures", cleartext(t, line, c, key, foreignKey), "several-signatures"},
 		{"two signatures of the same key", cleartext(t, line, c, key, key), "several-signatures"},
@@ -281,20 +281,20 @@ func TestVerifyReceipt(t *testing.T) {
 		{"a header with the line", swap(s, "Hash: SHA256", "Hash: SHA256\nComment: "+line), "not-openpgp"},
 		{"words in the first line", swap(s, "MESSAGE-----", "MESSAGE----- "+line), "not-openpgp"},
 		{"no signature in the block", []byte("-----BEGIN PGP SIGNED MESSAGE-----\n\n" + line + "\n-----BEGIN PGP SIGNATURE-----\n\n-----END PGP SIGNATURE-----\n"), "not-signed"},
-		{"a message for a signature", []byte("-----BEGIN PGP SIGNED MESSAGE-----\n\n" + line + "\n" + strings.ReplaceAll(string(armored(t, "PGP SIGNATURE", message)), "Comment: "+line+"\n", "")), "not-openpgp"},
+		{"a message for a signature", []byte("-----BEGIN PGP SIGNED MESSAGE-----\n\n" + line + "\n" + strings.ReplaceAll(string(withComment(t, "PGP SIGNATURE", message)), "Comment: "+line+"\n", "")), "not-openpgp"},
 		{"cut short", good[:len(good)-40], "not-openpgp"},
 		{"inline, cut short", message[:len(message)-3], "not-openpgp"},
-		{"armor damaged", swap(string(armored(t, "PGP MESSAGE", message)), "\n\n", "\n\n*"), "not-openpgp"},
+		{"armor damaged", swap(string(withComment(t, "PGP MESSAGE", message)), "\n\n", "\n\n*"), "not-openpgp"},
 		{"SHA-1", join(weak, unsigned), "weak-hash"},
 		{"a certification instead of a signature", join(certification.Bytes(), unsigned), "bad-signature"},
-		{"a certification in a block", []byte("-----BEGIN PGP SIGNED MESSAGE-----\n\n" + line + "\n" + string(armored(t, "PGP SIGNATURE", certification.Bytes()))), "bad-signature"},
+		{"a certification in a block", []byte("-----BEGIN PGP SIGNED MESSAGE-----\n\n" + line + "\n" + string(withComment(t, "PGP SIGNATURE", certification.Bytes()))), "bad-signature"},
 		{"a subkey binding instead of a signature", join(binding.Bytes(), unsigned), "bad-signature"},
 		{"a signature of version 3", join([]byte{0xc0 | 2, 7, 3, 5, 0, 0, 0, 0, 0}, unsigned), "bad-signature"},
 		{"an empty signature", join([]byte{0xc0 | 2, 0}, unsigned), "bad-signature"},
 		{"made in two hours", cleartext(t, line, &packet.Config{Time: at(2 * time.Hour)}, key), "future"},
 		{"made before the key was", cleartext(t, line, &packet.Config{Time: at(-48 * time.Hour)}, key), "key-invalid"},
 		{"with a lifetime", cleartext(t, line, &packet.Config{Time: at(-time.Minute), SigLifetimeSecs: 3600}, key), ""},
-		{"a certificate before a message", join(armored(t, "PGP PUBLIC KEY BLOCK", pub), armored(t, "PGP MESSAGE", message)), "outside"},
+		{"a certificate before a message", join(withComment(t, "PGP PUBLIC KEY BLOCK", pub), withComment(t, "PGP MESSAGE", message)), "outside"},
 		{"a block of another kind inside", swap(s, "-----BEGIN PGP SIGNATURE-----\n", "-----BEGIN PGP SIGNATURE-----\nx\n-----BEGIN PGP MESSAGE-----\n"), "not-openpgp"},
 		{"lapsed", cleartext(t, line, &packet.Config{Time: at(-time.Minute), SigLifetimeSecs: 30}, key), "signature-expired"},
 		{"by the receiving subkey", join(subkeySignature(t, e), unsigned), "key-invalid"},
@@ -350,7 +350,7 @@ func TestReceiptOfEndedKey(t *testing.T) {
 	for reason, code := range map[packet.ReasonForRevocation]string{
 		packet.KeySuperseded: "", packet.KeyRetired: "", packet.KeyCompromised: "key-invalid", packet.NoReason: "key-invalid",
 	} {
-		e, _ := holder(t, old)
+		e, _ := holder(t, oldWays)
 		before, after := cleartext(t, line, &packet.Config{Time: at(5 * day)}, e.PrivateKey), cleartext(t, line, &packet.Config{Time: at(20 * day)}, e.PrivateKey)
 		if err := e.Revoke(reason, "", &packet.Config{Time: at(10 * day)}); err != nil {
 			t.Fatal(err)
@@ -360,7 +360,7 @@ func TestReceiptOfEndedKey(t *testing.T) {
 		checkReceipt(t, certificate(t, public), after, line, now.Add(30*day), "key-invalid")
 	}
 	// A signing subkey counts as the primary key does.
-	e, _ = holder(t, old)
+	e, _ = holder(t, oldWays)
 	if err := e.AddSigningSubkey(&packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: at(-time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
@@ -370,11 +370,11 @@ func TestReceiptOfEndedKey(t *testing.T) {
 }
 
 func FuzzVerifyReceipt(f *testing.F) {
-	e, cert := holder(f, old)
+	e, cert := holder(f, oldWays)
 	c := &packet.Config{Time: at(-time.Minute)}
 	message := inline(f, line, &openpgp.SignParams{Config: c}, e)
 	other := cleartext(f, pgp.ReceiptLine("OTHER", digest), c, e.PrivateKey)
-	for _, b := range [][]byte{nil, []byte(line), message, compressed(f, message), armored(f, "PGP MESSAGE", message),
+	for _, b := range [][]byte{nil, []byte(line), message, compressed(f, message), withComment(f, "PGP MESSAGE", message),
 		other, utf16le(other), detached(f, line, e, c), append([]byte(line+"\n"), other...)} {
 		f.Add(b)
 	}

@@ -51,7 +51,7 @@ func TestRevocation(t *testing.T) {
 // signerCertificate shows that s still signs.
 func signerCertificate(t *testing.T, s *pgp.Signer) []byte {
 	t.Helper()
-	_, to := partner(t, old)
+	_, to := receiver(t, oldWays)
 	encrypt(t, []byte("x"), []*pgp.Certificate{to}, s, now.Add(2*time.Hour))
 	return s.Certificate()
 }

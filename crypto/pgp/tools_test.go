@@ -251,7 +251,7 @@ func TestPrograms(t *testing.T) {
 		return gnupgPrograms(t, [2]string{"rsa2048", "rsa2048"}, [2]string{"ed25519", "cv25519"}, [2]string{"nistp256", "nistp256"}, [2]string{"brainpoolP256r1", "brainpoolP256r1"})
 	}}, {"sq", func(t *testing.T) []program { return sequoiaPrograms(t, "cv25519", "rsa3k") }}, {"rnp", rnpPrograms}, {"openpgp.js", openpgpJSPrograms}} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, together := partner(t, packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: time.Now})
+			_, together := receiver(t, packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: time.Now})
 			foreign := certificate(t, group1().Certificate())
 			for _, p := range tt.make(t) {
 				t.Run(p.name, func(t *testing.T) {
