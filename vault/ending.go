@@ -9,7 +9,8 @@ import (
 
 // An ending is what has to end together with a change of a list: copies of people
 // who are erased by it, or do not want to be shared any more. Those are slices, and
-// the messages of exports that are kept still.
+// the messages of exports that are kept still. What begins with it goes along: the
+// notices to partners who have the people.
 type ending struct {
 	known []*statement // all slices that ran
 	ends  []*draft
@@ -85,8 +86,11 @@ func (e *ending) store(t *actTx, list string, by MemberID) error {
 			return err
 		}
 		entry := audit.Entry{Act: audit.AccessRevoke, By: string(by), List: list, Subject: d.object, Count: rowsRead(d.statement)}
-		if d.kind == kindExport {
+		switch d.kind {
+		case kindExport:
 			entry.Act, entry.Count = audit.ExportWithdraw, nil
+		case kindNotice:
+			entry.Act, entry.Count = audit.NoticeDraft, nil
 		}
 		if err := t.record(entry); err != nil {
 			return err

@@ -268,6 +268,8 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 	}
 	defer s.v.freezeSlices(m.object)()
 	gone := map[[16]byte]bool{}
+	values := map[[16]byte][]string{} // of those
+	fields := fieldsOf(m)
 	for len(places) > 0 { // in the list's order: those of a segment stand together
 		g := places[0].segment
 		n := slices.IndexFunc(places, func(p place) bool { return p.segment != g })
@@ -282,7 +284,11 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 		for _, p := range places[:n] {
 			stones.bury(func(f sheet.Field) string { return t.get(p.row, string(f)) }, p.by)
 			rows = append(rows, p.row)
-			gone[t.meta(p.row).id] = true
+			id := t.meta(p.row).id
+			gone[id] = true
+			for _, f := range fields {
+				values[id] = append(values[id], t.get(p.row, string(f)))
+			}
 		}
 		t.remove(rows)
 		if err := e.replace(*g, t); err != nil {
@@ -312,6 +318,16 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 	if e.ending, err = s.endCopiesOf(ctx, m, gone, sent); err != nil {
 		return done, err
 	}
+	notices, err := s.draftNotices(ctx, m, sent, gone, func(id [16]byte, f sheet.Field) string {
+		if i := slices.Index(fields, f); i >= 0 {
+			return values[id][i]
+		}
+		return ""
+	})
+	if err != nil {
+		return done, err
+	}
+	e.ending.ends = append(e.ending.ends, notices...)
 	if err := e.commit(ctx, audit.Entry{Act: audit.ContactErase, Count: &count}); err != nil {
 		return erased{}, err
 	}

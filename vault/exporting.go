@@ -154,19 +154,13 @@ func (e *Exporting) Fields() []sheet.Field { return e.fields }
 // Partners are those it is for.
 func (e *Exporting) Partners() []Partner { return e.partners }
 
-// Questions are the list's own, of those that are exported: by field.
-func (e *Exporting) Questions(ctx context.Context) (map[sheet.Field]string, error) {
-	out := map[sheet.Field]string{}
+// Questions are the list's own, by q1, q2, q3.
+func (e *Exporting) Questions(ctx context.Context) (map[string]string, error) {
 	l, err := e.s.describe(ctx, e.m)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range e.fields {
-		if text := l.Questions[string(f)]; text != "" {
-			out[f] = text
-		}
-	}
-	return out, nil
+	return l.Questions, nil
 }
 
 // Next returns those of the next segment who agreed to be shared, without their ids,
@@ -304,6 +298,10 @@ func (e *Exporting) finish() error {
 func (e *Exporting) Contacts() (contacts, no, unasked int) {
 	return e.contacts, e.withheld[sheet.No], e.withheld[sheet.Unasked]
 }
+
+// Waits reports, once everybody was read, whether the export is beyond policy: Commit
+// then makes one of status ExportWaiting.
+func (e *Exporting) Waits(ctx context.Context) (bool, error) { return e.beyond(ctx, e.s.v.clock.now()) }
 
 // Close ends an export that was not committed, and lets the list be changed again.
 func (e *Exporting) Close() {

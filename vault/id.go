@@ -15,6 +15,7 @@ type (
 	WaitID    string
 	PartnerID string
 	ExportID  string
+	NoticeID  string
 )
 
 func newID() string { return uuid.NewString() }

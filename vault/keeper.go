@@ -40,6 +40,9 @@ func (v *Vault) recoverState(ctx context.Context) error {
 	if err := v.lapseExports(ctx); err != nil {
 		return err
 	}
+	if err := v.lapseNotices(ctx); err != nil {
+		return err
+	}
 	v.dropSpoilt(ctx)
 	if err := v.clearUnfinished(ctx); err != nil {
 		return err
@@ -230,6 +233,9 @@ func (v *Vault) untilNext() time.Duration {
 			wait = min(wait, untilOf(e).Sub(now))
 		}
 	}
+	for _, n := range v.notices {
+		wait = min(wait, untilOf(n).Sub(now))
+	}
 	for _, w := range v.waits {
 		// Later it waits for an organiser, or for what is in its way.
 		if w.waits() && now.Before(untilOf(w)) {
@@ -272,6 +278,10 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 	}
 	if err := v.lapseExports(ctx); err != nil {
 		v.log.Error("the message of an export that has lapsed is closed but not cleared away yet", "error", err)
+		ok = false
+	}
+	if err := v.lapseNotices(ctx); err != nil {
+		v.log.Error("what a partner was to be told has lapsed and is not cleared away yet", "error", err)
 		ok = false
 	}
 	for l, by := range ends {

@@ -496,3 +496,7 @@ func (s *Session) SigningKey(ctx context.Context) (key crypto.Secret, err error)
 	})
 	return key, err
 }
+
+// Now is the time by which the vault goes, which is never behind what it has
+// recorded.
+func (s *Session) Now() time.Time { return s.v.clock.now() }

@@ -71,6 +71,10 @@ const (
 	ExportLapse    Act = "export.lapse"    // the message of Subject is gone: its time was up
 	ExportReceipt  Act = "export.receipt"  // a partner's signed receipt was recorded: Subject is deleted there
 
+	NoticeDraft Act = "notice.draft" // Subject is what a partner has to be told: whom to delete, who were erased from List
+	NoticeGet   Act = "notice.get"   // By sealed Subject, of Count people, to its partner
+	NoticeEnd   Act = "notice.end"   // Subject was told, or its time was up
+
 	WaitOpen         Act = "wait.open"          // By asked for what takes two organisers; Deadline is when Subject counts as agreed
 	WaitAgree        Act = "wait.agree"         // By is the second person; the entry before says what happened
 	WaitAgreeInvitee Act = "wait.agree.invitee" // likewise, and By is somebody whom the first person had brought in
@@ -96,6 +100,7 @@ func (a Act) Valid() bool {
 		InboxAdd, InboxMerge, ErasureAsk,
 		PartnerAdd, PartnerVerify, PartnerChange, PartnerRemove,
 		ExportMake, ExportAsk, ExportRelease, ExportGet, ExportLink, ExportTaken, ExportWithdraw, ExportLapse, ExportReceipt,
+		NoticeDraft, NoticeGet, NoticeEnd,
 		WaitOpen, WaitAgree, WaitAgreeInvitee, WaitSilence, WaitRefuse, WaitLapse,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
 		return true
