@@ -46,13 +46,16 @@ func (s *Server) collect(c echo.Context, limit int64) error {
 
 // body decodes a JSON body. Unknown members are refused, so that a misspelt
 // "delete_at" cannot be taken for no deadline.
-func body(c echo.Context, out any) error {
+func body(c echo.Context, out any) error { return largeBody(c, maxJSON, out) }
+
+// largeBody is body where more than maxJSON may come.
+func largeBody(c echo.Context, limit int64, out any) error {
 	r := c.Request()
 	mt, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
 	if err != nil || mt != "application/json" {
 		return badBody("content-type", "the body has to be JSON", "send it with Content-Type: application/json")
 	}
-	return decode(http.MaxBytesReader(c.Response(), r.Body, maxJSON), out)
+	return decode(http.MaxBytesReader(c.Response(), r.Body, limit), out)
 }
 
 // decode reads exactly one JSON value. What was wrong with it is not repeated:

@@ -140,6 +140,9 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"SessionInfo": client.SessionInfo{}, "Ended": client.Ended{},
 		"Review": client.Review{}, "ReviewList": client.ReviewList{}, "Proposal": client.Proposal{},
 		"Access": client.Access{}, "AccessRequest": client.AccessRequest{}, "Approval": client.Approval{}, "Denial": client.Denial{},
+		"Partner": client.Partner{}, "Warning": client.Warning{}, "NewPartner": client.NewPartner{}, "Certificate": client.Certificate{}, "Comparison": client.Comparison{}, "PartnerSheet": client.PartnerSheet{},
+		"NewExport": client.NewExport{}, "Export": client.Export{}, "WithheldWhy": client.WithheldWhy{}, "Recipient": client.Recipient{}, "Link": client.Link{}, "Addressee": client.Addressee{}, "Receipt": client.Receipt{}, "Notice": client.Notice{},
+		"Wait": client.Wait{}, "Settled": client.Settled{},
 	} {
 		var want, got []string
 		for f := range reflect.TypeOf(v).Fields() {

@@ -161,6 +161,28 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/contacts/search", s.opening(s.postSearch))
 	e.POST("/v1/contacts/erasures", s.opening(s.postErasure))
 
+	e.GET("/v1/partners", s.opening(s.getPartners))
+	e.POST("/v1/partners", s.bringing(s.postPartner))
+	e.GET("/v1/partners/:partner", s.member(s.getPartner))
+	e.DELETE("/v1/partners/:partner", s.member(s.deletePartner))
+	e.PUT("/v1/partners/:partner/certificate", s.bringing(s.putCertificate))
+	e.PUT("/v1/partners/:partner/verification", s.member(s.putVerification))
+	e.GET("/v1/partners/:partner/sheet", s.member(s.getPartnerSheet))
+
+	e.POST("/v1/lists/:list/exports", s.opening(s.postExport))
+	e.GET("/v1/exports", s.opening(s.getExports))
+	e.GET("/v1/exports/:export", s.member(withExport(getExport)))
+	e.POST("/v1/exports/:export/approval", s.member(withExport(postExportApproval)))
+	e.GET("/v1/exports/:export/message", s.streaming(withExport(getMessage)))
+	e.DELETE("/v1/exports/:export/message", s.member(withExport(deleteMessage)))
+	e.POST("/v1/exports/:export/mails", s.streaming(withExport(postMail)))
+	e.POST("/v1/exports/:export/links", s.member(withExport(s.postLink)))
+	e.POST("/v1/exports/:export/receipts", s.bringing(withExport(postReceipt)))
+
+	e.GET("/v1/notices", s.opening(s.getNotices))
+	e.DELETE("/v1/notices/:notice", s.member(s.deleteNotice))
+	e.GET("/v1/notices/:notice/message", s.streaming(s.getNoticeMessage))
+
 	e.GET("/v1/signing-key", s.member(s.getSigningKey))
 	e.GET("/v1/audit/entries", s.streaming(s.getAuditEntries))
 	e.GET("/v1/audit/checkpoint", s.member(s.getCheckpoint))
@@ -169,6 +191,8 @@ func (s *Server) routes(e *echo.Echo) {
 
 	e.GET("/setup/:token", s.pages.GetSetup)
 	e.POST("/setup/:token", s.pages.PostSetup)
+	e.GET("/handover/:token", s.pages.GetHandover)
+	e.POST("/handover/:token", s.postHandover)
 	e.GET("/static/:file", s.pages.GetStatic)
 }
 

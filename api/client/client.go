@@ -225,8 +225,13 @@ func (c *Client) decode(ctx context.Context, resp *http.Response, out any) error
 
 // stream copies the answer to a GET into w as it arrives.
 func (c *Client) stream(ctx context.Context, path, accept string, w io.Writer) error {
+	return c.streamed(ctx, accept, w, func() (*http.Request, error) { return c.request(ctx, http.MethodGet, path, nil) })
+}
+
+// streamed copies the answer to what build makes.
+func (c *Client) streamed(ctx context.Context, accept string, w io.Writer, build func() (*http.Request, error)) error {
 	resp, err := c.sendAgain(ctx, func() (*http.Request, error) {
-		r, err := c.request(ctx, http.MethodGet, path, nil)
+		r, err := build()
 		if err == nil {
 			r.Header.Set("Accept", accept)
 		}

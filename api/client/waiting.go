@@ -13,14 +13,15 @@ import (
 
 // A Wait is an act that waits for a second person.
 type Wait struct {
-	ID      vault.WaitID `json:"id"`
-	Act     string       `json:"act"`              // invite, reset, disable, promote, destroy or recovery
-	By      string       `json:"by"`               // handle
-	Handle  string       `json:"handle,omitempty"` // of whom it concerns
-	List    vault.ListID `json:"list,omitempty"`   // which it concerns
-	Status  string       `json:"status"`           // waiting, agreed (nobody refused in time) or refused
-	Expires time.Time    `json:"expires"`          // when it counts as agreed; of recovery, when it lapses
-	Reason  string       `json:"reason,omitempty"` // why it was refused, for organisers
+	ID      vault.WaitID   `json:"id"`
+	Act     string         `json:"act"`              // invite, reset, disable, promote, destroy, recovery or export
+	By      string         `json:"by"`               // handle
+	Handle  string         `json:"handle,omitempty"` // of whom it concerns
+	List    vault.ListID   `json:"list,omitempty"`   // which it concerns
+	Export  vault.ExportID `json:"export,omitempty"` // likewise
+	Status  string         `json:"status"`           // waiting, agreed (nobody refused in time) or refused
+	Expires time.Time      `json:"expires"`          // when it counts as agreed; of recovery and export, when it lapses
+	Reason  string         `json:"reason,omitempty"` // why it was refused, for organisers
 }
 
 // A Settled is an act that a second person agreed to, and what came of it. It does
@@ -32,6 +33,7 @@ type Settled struct {
 	By          string          `json:"by"`     // handle of who had asked for it
 	Handle      string          `json:"handle,omitempty"`
 	List        vault.ListID    `json:"list,omitempty"`
+	Export      vault.ExportID  `json:"export,omitempty"`
 	Code        string          `json:"code,omitempty"`    // of an invitation or a reset
 	Expires     *time.Time      `json:"expires,omitempty"` // of the code, or of what was agreed to
 	Certificate json.RawMessage `json:"certificate,omitempty"`

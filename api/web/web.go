@@ -93,7 +93,7 @@ func read(name string) []byte {
 // Owns reports whether a route pattern is one of a page, whose errors are pages
 // as well.
 func (p *Pages) Owns(route string) bool {
-	return strings.HasPrefix(route, "/setup/") || strings.HasPrefix(route, "/static/")
+	return strings.HasPrefix(route, "/setup/") || strings.HasPrefix(route, "/handover/") || strings.HasPrefix(route, "/static/")
 }
 
 // GetStatic handles GET /static/:file.
@@ -155,6 +155,9 @@ func (p *Pages) Fail(c echo.Context, status int) {
 	switch status {
 	case http.StatusNotFound:
 		key = "problem.not-found"
+		if strings.HasPrefix(c.Path(), "/handover/") {
+			key = "problem.handover"
+		}
 	case http.StatusServiceUnavailable:
 		key = "problem.unavailable"
 	case http.StatusForbidden, http.StatusMisdirectedRequest:
