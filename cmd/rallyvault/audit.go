@@ -235,8 +235,7 @@ func (p *program) auditExportCmd() *cobra.Command {
 func newFile(name string, write func(io.Writer) error) (n int64, err error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return 0, &vault.Error{Kind: vault.Conflict, Code: "file-exists", Msg: fmt.Sprintf("file %q is there already", name),
-			Hint: "it is not overwritten; choose another name"}
+		return 0, errFileExists(name)
 	}
 	if err != nil {
 		return 0, fileError(name, err)
@@ -259,6 +258,11 @@ func newFile(name string, write func(io.Writer) error) (n int64, err error) {
 		err = fileError(name, err)
 	}
 	return w.n, err
+}
+
+func errFileExists(name string) error {
+	return &vault.Error{Kind: vault.Conflict, Code: "file-exists", Msg: fmt.Sprintf("file %q is there already", name),
+		Hint: "it is not overwritten; choose another name"}
 }
 
 type countWriter struct {

@@ -52,6 +52,11 @@ func (p *program) root() *cobra.Command {
 			p.accessRequestCmd(), p.accessPendingCmd(), p.accessLsCmd(), p.accessApproveCmd(), p.accessDenyCmd(), p.accessRevokeCmd()),
 		group("slice", "call sheets: some people of a list, for some hours",
 			p.sliceCutCmd(), p.sliceShowCmd()),
+		group("partner", "other organisations that lists are sent to",
+			p.partnerAddCmd(), p.partnerVerifyCmd(), p.partnerLsCmd(), p.partnerShowCmd(), p.partnerSheetCmd(), p.partnerUpdateCmd(), p.partnerRmCmd()),
+		p.exportCmd(),
+		group("notice", "partners who have somebody that was erased here",
+			p.noticeLsCmd(), p.noticeGetCmd(), p.noticeDoneCmd()),
 		p.signingKeyCmd(),
 		group("audit", "the audit trail",
 			p.auditLogCmd(), p.auditVerifyCmd(), p.auditExportCmd()),
@@ -62,7 +67,7 @@ func (p *program) root() *cobra.Command {
 
 		group("waiting", "what takes two organisers",
 			p.waitingLsCmd(), p.waitingAgreeCmd(), p.waitingRefuseCmd()),
-		later("report"), later("partner"), later("export"), later("intake"),
+		later("report"), later("intake"),
 		later("certificate"), later("hold"), later("backup"), later("restore"), later("renew"), later("shutdown"),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})

@@ -64,6 +64,8 @@ func waitText(w *client.Wait, titles map[vault.ListID]string) string {
 		return "destroy " + titleText(titles, w.List)
 	case vault.ActRecovery:
 		return "new recovery shares"
+	case vault.ActExport:
+		return "send people to a partner: rallyvault export show " + string(w.Export)
 	case vault.ActInvite, vault.ActPromote:
 		return w.Act + " " + clean(w.Handle) + " as organiser"
 	}
@@ -72,7 +74,7 @@ func waitText(w *client.Wait, titles map[vault.ListID]string) string {
 
 func waitStatus(w *client.Wait) string {
 	switch {
-	case w.Act == vault.ActRecovery && w.Status != vault.WaitRefused:
+	case (w.Act == vault.ActRecovery || w.Act == vault.ActExport) && w.Status != vault.WaitRefused:
 		return w.Status + " until " + timeText(w.Expires)
 	case w.Status == vault.WaitAgreed:
 		return "nobody refused: any organiser can carry it out with agree"
@@ -103,7 +105,7 @@ func (p *program) waitingAgreeCmd() *cobra.Command {
 					fmt.Fprintf(w, "agreed: %s can make new recovery shares until %s\n", clean(done.By), timeText(*done.Expires))
 					return
 				}
-				fmt.Fprintf(w, "done: %s\n", waitText(&client.Wait{Act: done.Act, Handle: done.Handle, List: done.List}, nil))
+				fmt.Fprintf(w, "done: %s\n", waitText(&client.Wait{Act: done.Act, Handle: done.Handle, List: done.List, Export: done.Export}, nil))
 				if done.Code != "" {
 					fmt.Fprintf(w, "code %s\n", done.Code)
 					fmt.Fprintln(w, "they run: rallyvault join, type or paste the code, and choose a passphrase")
