@@ -315,7 +315,7 @@ func TestWhatIsNoCertificate(t *testing.T) {
 		{"bad base64", bytes.Replace(text, []byte("\n\n"), []byte("\n\n!"), 1), "armor-corrupt"},
 		{"a lost character", append(bytes.Clone(text[:100]), text[101:]...), "armor-corrupt"},
 		{"a wrong checksum", withSum("AAAA"), "armor-corrupt"},
-		{"data after the checksum", withSum("AAAA\nAAAA"), "armor-corrupt"},
+		{"data after the checksum", bytes.Replace(real, []byte("\n-----END"), []byte("\nAAAA\n-----END"), 1), "armor-corrupt"},
 		{"an empty block", armored("PUBLIC KEY BLOCK", nil), "armor-corrupt"},
 		{"text before", append([]byte("my key:\n"), text...), "text-around"},
 		{"text after", append(bytes.Clone(text), "-- \nsent from a phone\n"...), "text-around"},
@@ -419,6 +419,7 @@ func eccBody(algorithm byte, oid string, point []byte, rest ...byte) []byte {
 const (
 	oidP256      = "\x2a\x86\x48\xce\x3d\x03\x01\x07"
 	oidP521      = "\x2b\x81\x04\x00\x23"
+	oidB512      = "\x2b\x24\x03\x03\x02\x08\x01\x01\x0d"
 	oidK256      = "\x2b\x81\x04\x00\x0a"
 	oidEd25519   = "\x2b\x06\x01\x04\x01\xda\x47\x0f\x01"
 	oidCv25519   = "\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01"
@@ -461,6 +462,9 @@ func TestKeysRefused(t *testing.T) {
 		{"an unknown curve", eccBody(19, "\x01\x02", append([]byte{4}, make([]byte, 64)...)), "unsupported-curve"},
 		{"the curve of another algorithm", eccBody(22, oidP256, append([]byte{4}, make([]byte, 64)...)), "unsupported-curve"},
 		{"a point not on its curve", eccBody(19, oidP256, append([]byte{4}, bytes.Repeat([]byte{7}, 64)...)), "malformed-key"},
+		{"P-521 off its curve", eccBody(19, oidP521, append([]byte{4}, bytes.Repeat([]byte{0, 7}, 66)...)), "malformed-key"},
+		{"a Brainpool point off its curve", eccBody(19, oidB512, append([]byte{4}, bytes.Repeat([]byte{7}, 128)...)), "malformed-key"},
+		{"a Brainpool point too large", eccBody(19, oidB512, append([]byte{4}, bytes.Repeat([]byte{0xff}, 128)...)), "malformed-key"},
 		{"P-521 with a short point", eccBody(19, oidP521, append([]byte{4}, bytes.Repeat([]byte{7}, 130)...)), "malformed-key"},
 		{"a compressed point", eccBody(19, oidP256, append([]byte{2}, bytes.Repeat([]byte{7}, 64)...)), "malformed-key"},
 		{"more behind a point", append(bytes.Clone(good[0].body), 0), "malformed-key"},
@@ -682,6 +686,7 @@ func TestSelfSignatures(t *testing.T) {
 		{name: "the primary key as subkey", packets: join(pa, signing(a, true)), warnings: []string{"part-dropped"}},
 		{name: "a certificate that asks for AEAD", packets: []pkt{key, uid, onUser(t, a, id, made, func(s *packet.Signature) { s.SEIPDv2 = true }), sub, subSig}, warnings: []string{"newer-software"}},
 		{name: "third-party signatures", packets: []pkt{key, pb[2], uid, uidSig, onOthers(t, b, a, id), sub, subSig}},
+		{name: "a thousand third-party signatures", packets: join([]pkt{key, uid}, slices.Repeat([]pkt{onOthers(t, b, a, id)}, 1000), pa[2:])},
 		{name: "very many self-signatures", packets: join([]pkt{key, uid}, slices.Repeat([]pkt{lie}, 1000), []pkt{sub, subSig}), code: "bloated"},
 		{name: "very many revocations", packets: join([]pkt{key}, slices.Repeat([]pkt{broken(revoke(t1, 0, stdcrypto.SHA512))}, 1000), pa[1:]), code: "bloated"},
 		{name: "very many user ids", packets: join(pa, many(1000, lie)), code: "bloated"},
@@ -777,6 +782,20 @@ func withCritical(t *testing.T, e *openpgp.Entity, id string) pkt {
 	out = append(out, b[6:6+n]...)
 	out = append(out, 2, 0x80|100, 1)
 	return pkt{2, append(out, b[6+n:]...)}
+}
+
+// TestOwnCertificateIsAccepted: groups are partners of each other.
+func TestOwnCertificateIsAccepted(t *testing.T) {
+	_, certificate := newSigning(t, group)
+	want, err := pgp.Fingerprint(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := accepted(t, certificate, now, "Curve25519")
+	wantWarnings(t, c, now)
+	if c.Fingerprint() != want {
+		t.Errorf("got fingerprint %s, want %s", c.Fingerprint(), want)
+	}
 }
 
 func TestUsableLater(t *testing.T) {

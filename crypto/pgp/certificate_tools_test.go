@@ -119,6 +119,7 @@ func accepted(t *testing.T, input []byte, at time.Time, algorithm string) *pgp.C
 }
 
 func TestCertificatesOfGnuPG(t *testing.T) {
+	t.Parallel()
 	g := newPartnerGPG(t)
 	for _, tt := range []struct{ algo, encr, want string }{
 		{"rsa2048", "rsa2048", "RSA 2048"},
@@ -139,6 +140,9 @@ func TestCertificatesOfGnuPG(t *testing.T) {
 				c := accepted(t, input, time.Now(), tt.want)
 				if want := g.fingerprint(user); c.Fingerprint() != want || c.Version() != 4 {
 					t.Errorf("got %s version %d, want %s", c.Fingerprint(), c.Version(), want)
+				}
+				if got := string(g.feed(string(c.Bytes()), "--with-colons", "--show-keys")); !strings.Contains(got, ":"+c.Fingerprint()+":") || !strings.Contains(got, "\nsub:") || !strings.Contains(got, user) {
+					t.Errorf("gpg shows of what was kept:\n%s", got)
 				}
 				if w := c.Warnings(time.Now()); len(w) != 0 || !c.Expires().IsZero() {
 					t.Errorf("got warnings %v and expiry %v", w, c.Expires())
@@ -182,6 +186,7 @@ func TestCertificatesOfGnuPG(t *testing.T) {
 }
 
 func TestRefusedOfGnuPG(t *testing.T) {
+	t.Parallel()
 	g := newPartnerGPG(t)
 	const then, day = "20260101T120000", "2026-01-01"
 	old := []string{"--faked-system-time", then + "!"}
@@ -264,6 +269,7 @@ func (g *partnerGPG) edit(global []string, user, answers string) {
 }
 
 func TestCertificatesOfSequoia(t *testing.T) {
+	t.Parallel()
 	partnerTool(t, lookPath("sq"), "sq")
 	dir := t.TempDir()
 	for _, tt := range []struct{ suite, want string }{
@@ -290,6 +296,7 @@ func TestCertificatesOfSequoia(t *testing.T) {
 }
 
 func TestCertificatesOfRNP(t *testing.T) {
+	t.Parallel()
 	partnerTool(t, lookPath("rnpkeys"), "rnpkeys")
 	for _, tt := range []struct{ choice, want string }{
 		{"1\n2048\n", "RSA 2048"},
@@ -312,6 +319,7 @@ func TestCertificatesOfRNP(t *testing.T) {
 // TestCertificatesOfOpenPGPjs needs RALLYVAULT_OPENPGPJS, a directory in which
 // "npm install openpgp@6.3.2" was run.
 func TestCertificatesOfOpenPGPjs(t *testing.T) {
+	t.Parallel()
 	dir := os.Getenv("RALLYVAULT_OPENPGPJS")
 	partnerTool(t, dir == "" || lookPath("node"), "openpgp.js")
 	for _, tt := range []struct {

@@ -2,7 +2,6 @@ package pgp
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -101,5 +100,5 @@ func revoked(code, what string, sig *packet.Signature) *Refusal {
 
 // dropped turns the reason why a part was left out into the words of a warning.
 func dropped(part string, why *Refusal) Warning {
-	return Warning{Code: "part-dropped", Msg: part + " was left out: " + strings.TrimPrefix(why.Msg, "it "), Date: why.Date}
+	return Warning{Code: "part-dropped", Msg: part + " was left out: " + why.Msg, Date: why.Date}
 }
