@@ -689,8 +689,11 @@ func (rd *reading) subkeys(list []*part) (subs []kept, why *Refusal) {
 		}
 		sig, fault := rd.newest(s.own, info, func(sig *packet.Signature) error { return rd.primary.VerifyKeySignature(key, sig) }, packet.SigTypeSubkeyBinding)
 		if sig == nil {
-			if fault.Code == "expired" {
+			switch fault.Code {
+			case "expired":
 				fault = errSubkeyExpired(fault.Date)
+			case "bad-self-signature", "no-self-signature":
+				fault = refuse("bad-binding", hintAsk, "no valid signature binds the subkey to the certificate")
 			}
 			note(info, fault)
 			continue
