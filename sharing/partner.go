@@ -133,6 +133,9 @@ func certificateError(err error) error {
 	}
 	e := &vault.Error{Kind: vault.Invalid, Op: "sharing.Certificate", Code: "certificate-" + r.Code, Params: map[string]string{"reason": r.Code}, Msg: r.Msg, Hint: r.Hint,
 		Fields: []vault.FieldError{{Field: "certificate", Reason: r.Msg}}}
+	if r.Code == "too-large" || r.Code == "bloated" {
+		e.Kind = vault.TooLarge
+	}
 	if !r.Date.IsZero() {
 		e.Params["date"] = r.Date.UTC().Format(time.DateOnly)
 	}

@@ -63,7 +63,7 @@ func Encrypt(w io.Writer, to []*Certificate, s *Signer, now time.Time) (io.Write
 	recipients := make([]*packet.Recipient, len(to))
 	aead, suite := true, packet.CipherSuite{Cipher: packet.CipherAES256, Mode: packet.AEADModeGCM}
 	for i, r := range to {
-		k, err := r.entity.EncryptionKeyWithError(now, c)
+		k, err := r.entity.EncryptionKeyWithError(r.at(now), c)
 		if err != nil {
 			return nil, fmt.Errorf("%s: certificate %s cannot receive: %w", op, fingerprint(r.entity), err)
 		}

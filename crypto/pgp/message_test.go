@@ -297,21 +297,12 @@ func TestEncryptRefuses(t *testing.T) {
 	day := uint32(24 * 3600)
 	_, lapsed := receiver(t, packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: day})
 	_, good := receiver(t, oldWays)
-	e, err := openpgp.NewEntity("Gone", "", "", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Revoke(packet.KeyCompromised, "", &packet.Config{Time: func() time.Time { return now }}); err != nil {
-		t.Fatal(err)
-	}
-	_, b := serialized(t, e)
 	for name, tt := range map[string]struct {
 		to []*pgp.Certificate
 		at time.Time
 	}{
 		"nobody":                          {nil, now},
 		"an expired certificate":          {[]*pgp.Certificate{good, lapsed}, now.AddDate(0, 0, 2)},
-		"a revoked certificate":           {[]*pgp.Certificate{good, certificate(t, b)}, now},
 		"a clock before the group's key":  {[]*pgp.Certificate{good}, now.AddDate(0, -1, 0)},
 		"a certificate still to be valid": {[]*pgp.Certificate{certificate(t, signer(t, now.AddDate(1, 0, 0)).Certificate())}, now},
 	} {

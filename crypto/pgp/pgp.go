@@ -1,5 +1,7 @@
-// Package pgp makes the group's OpenPGP certificate (RFC 9580, RFC 4880), with
-// which partners check who sent them an export and to which they can write back.
+// Package pgp is all that the vault does with OpenPGP (RFC 9580, RFC 4880): the
+// group's own certificate, with which partners check who sent them an export and to
+// which they can write back; reading a partner's certificate, which is a stranger's
+// file; sealing messages and letters to it; checking the receipts it signs.
 package pgp
 
 import (
