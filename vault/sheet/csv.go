@@ -21,8 +21,11 @@ import (
 // beginning, and behind each of those, wherever it is followed by what is defused.
 // A ' of the cell's own is passed over like a blank, and so gets one more.
 func AppendCSV(dst []byte, cell string, phone bool) []byte {
-	defuse := runs(cell) && !(phone && e164(cell))
-	quote := strings.ContainsAny(cell, ",;\t\"\r\n") || cell != "" && (cell[0] == ' ' || cell[len(cell)-1] == ' ')
+	if unchanged(cell) || phone && e164(cell) {
+		return append(dst, cell...)
+	}
+	defuse := runs(cell)
+	quote := strings.ContainsAny(cell, quotedFor) || cell != "" && (cell[0] == ' ' || cell[len(cell)-1] == ' ')
 	if quote {
 		dst = append(dst, '"')
 	}
@@ -46,6 +49,34 @@ func AppendCSV(dst []byte, cell string, phone bool) []byte {
 		}
 	}
 	return append(append(dst, cell[done:]...), '"')
+}
+
+// quotedFor are the bytes for which a cell is quoted, and quotedByte the same by byte.
+const quotedFor = ",;\t\"\r\n"
+
+var quotedByte = func() (is [256]bool) {
+	for _, b := range []byte(quotedFor) {
+		is[b] = true
+	}
+	return is
+}()
+
+// unchanged reports whether a cell is one that nothing is done to: most are, and this is
+// seen in one pass.
+func unchanged(cell string) bool {
+	if cell == "" {
+		return true
+	}
+	first := cell[0] | 0x20
+	if (first < 'a' || first > 'z') && (cell[0] < '0' || cell[0] > '9') || cell[len(cell)-1] == ' ' {
+		return false
+	}
+	for i := range len(cell) {
+		if quotedByte[cell[i]] {
+			return false
+		}
+	}
+	return true
 }
 
 // runs reports whether a spreadsheet would run what begins a cell. Some pass over
