@@ -83,7 +83,7 @@ type ledgerPartner struct {
 	ID          PartnerID `json:"id"`
 	Name        string    `json:"name"`
 	Fingerprint string    `json:"fingerprint"`
-	Certificate []byte    `json:"certificate"`
+	Certificate []byte    `json:"certificate,omitempty"` // in the ledger only
 }
 
 type receiptText struct {
@@ -117,6 +117,10 @@ type Export struct {
 	Free     time.Time // when one that waits can be taken out though nobody agreed; zero: not
 	Kept     time.Time // until when the message can be taken out; zero: it is gone
 	Overdue  bool      // the time has passed and a partner has not signed
+
+	// Damaged is "", or names the place that cannot be opened; nothing but ID, List
+	// and Made is known then.
+	Damaged string
 }
 
 // An ExportPartner is one of those an export is for.
@@ -217,8 +221,7 @@ func ledgerBinding(e *statement, blob string) string { return bind(blob, e.vault
 
 // openExport returns the statement of an export for somebody who may see the ledger.
 func (s *Session) openExport(ctx context.Context, id ExportID) (*statement, *agebox.Identity, error) {
-	key, err := s.exportKey(ctx)
-	if err != nil {
+	if _, err := s.exportKey(ctx); err != nil {
 		return nil, nil, err
 	}
 	s.v.mu.RLock()
@@ -228,7 +231,7 @@ func (s *Session) openExport(ctx context.Context, id ExportID) (*statement, *age
 		return nil, nil, errNoExport()
 	}
 	// P after the statement: see groupKey.
-	key, err = s.exportKey(ctx)
+	key, err := s.exportKey(ctx)
 	return e, key, err
 }
 
@@ -252,13 +255,17 @@ func (s *Session) Exports(ctx context.Context) ([]Export, error) {
 	out := []Export{}
 	for _, e := range s.v.exportStatements() {
 		one, err := s.Export(ctx, ExportID(e.object))
-		if KindOf(err) == NotFound {
-			continue // another member's
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			out = append(out, *one)
+		case KindOf(err) == NotFound: // another member's
+		case beyondRepair(err):
+			// One damaged line must not hide the others.
+			made, _ := time.Parse(time.RFC3339, e.fact(factAskedAt))
+			out = append(out, Export{ID: ExportID(e.object), List: ListID(e.fact(factList)), Made: made, Damaged: placeOf(e, blobLedger)})
+		default:
 			return nil, err
 		}
-		out = append(out, *one)
 	}
 	slices.SortStableFunc(out, func(a, b Export) int { return cmp.Or(b.Made.Compare(a.Made), cmp.Compare(a.ID, b.ID)) })
 	return out, nil
@@ -297,6 +304,9 @@ func (s *Session) describeExport(ctx context.Context, e *statement, key *agebox.
 	out.Made, _ = time.Parse(time.RFC3339, e.fact(factAskedAt))
 	if s.v.keeps(e, now) {
 		out.Kept = untilOf(e)
+		if end := deadlineOf(s.v.statement(e.fact(factList))); end.Before(out.Kept) { // it was shortened
+			out.Kept = end
+		}
 		if out.Status == ExportWaiting {
 			out.Free = e.freeFrom()
 		}
@@ -335,15 +345,19 @@ func (s *Session) ApproveExport(ctx context.Context, id ExportID) (*Export, erro
 		}
 	}
 	switch {
-	case e.waitsForRelease(now) && e.fact(factMember) == string(s.member):
+	case e.waitsForRelease(now) && !e.freeFrom().IsZero() && e.fact(factMember) == string(s.member):
 		return nil, &Error{Kind: Forbidden, Op: "vault.ApproveExport", Code: "own-act", Params: map[string]string{"free": e.fact(factFree)},
 			Msg: "you asked for this yourself, and there is no other organiser: it can be taken out from " + e.freeFrom().Format("2006-01-02 15:04 UTC")}
-	case e.waitsForRelease(now):
+	case e.waitsForRelease(now) && !e.freeFrom().IsZero():
 		// Nobody was there to agree when it was asked for.
 		return nil, &Error{Kind: Conflict, Op: "vault.ApproveExport", Code: "not-waiting", Params: map[string]string{"status": ExportWaiting},
 			Msg: "this was asked for when there was one organiser: it can be taken out from " + e.freeFrom().Format("2006-01-02 15:04 UTC")}
 	}
-	return nil, &Error{Kind: Conflict, Op: "vault.ApproveExport", Code: "not-waiting", Params: map[string]string{"status": e.fact(factStatus)}, Msg: "this does not wait: it is " + e.fact(factStatus)}
+	status := e.fact(factStatus)
+	if status == ExportWaiting { // what waited for a second person is gone, or its time is up
+		status = ExportLapsed
+	}
+	return nil, &Error{Kind: Conflict, Op: "vault.ApproveExport", Code: "not-waiting", Params: map[string]string{"status": status}, Msg: "this does not wait: it is " + status}
 }
 
 // releaseExport lets an export be handed over that another organiser agreed to.
@@ -415,7 +429,9 @@ func (m *Message) Read(p []byte) (int, error) {
 		if err := m.alive(); err != nil {
 			return 0, err
 		}
-		if !m.v.keeps(m.e, m.v.clock.now()) {
+		// As it is now: it may have got a link, which leaves the parts as they are,
+		// or have been withdrawn, and its parts not be cleared away yet.
+		if m.e = m.v.statement(m.e.object); !m.v.keeps(m.e, m.v.clock.now()) {
 			return 0, errNoMessage(m.e)
 		}
 		g := &m.e.segments[m.next]
@@ -425,12 +441,8 @@ func (m *Message) Read(p []byte) (int, error) {
 		}
 		ctx := context.Background()
 		sealed, err := m.v.sealedColumns(ctx, m.e, g, []string{columnPart})
-		if err == errChanged { // it got a link, or its message went
-			cur := m.v.statement(m.e.object)
-			if cur == nil || !m.v.keeps(cur, m.v.clock.now()) {
-				return 0, errNoMessage(m.e)
-			}
-			m.e, m.next = cur, m.next-1
+		if err == errChanged {
+			m.next--
 			continue
 		}
 		if err != nil {
@@ -469,8 +481,7 @@ func (s *Session) OpenMessage(ctx context.Context, id ExportID) (*Message, error
 	if err != nil {
 		return nil, err
 	}
-	// As it is now: a turnover may have changed it.
-	return &Message{Export: id, Bytes: e.int(factBytes), SHA256: t.SHA256, v: s.v, e: s.v.statement(e.object), key: x, alive: s.alive}, nil
+	return &Message{Export: id, Bytes: e.int(factBytes), SHA256: t.SHA256, v: s.v, e: e, key: x, alive: s.alive}, nil
 }
 
 // handOver opens X of an export that can be handed over, and lets one that waited
@@ -677,29 +688,59 @@ func (d *draft) setLedger(t ledgerText, p *agebox.Recipient) error {
 	return d.seal(blobLedger, binding, blanks(body, len(binding)+1), p)
 }
 
-// lapseExports drops the messages whose time is up.
+// lapses reports whether the message of an export has to go: its time is up, or it
+// waits and can be agreed to no more, as who asked for it is gone or what waited for a
+// second person was damaged.
+func (v *Vault) lapses(e *statement, now time.Time) bool {
+	switch {
+	case !e.hasMessage():
+		return false
+	case !e.keepsMessage(now):
+		return true
+	case e.fact(factStatus) != ExportWaiting:
+		return false
+	case !v.active(e.fact(factMember)):
+		return true
+	}
+	return e.freeFrom().IsZero() && !slices.ContainsFunc(v.waitStatements(), func(w *statement) bool { return w.waits() && w.fact(factSubject) == e.object })
+}
+
+// active reports whether a member is there and can sign in.
+func (v *Vault) active(member string) bool {
+	m := v.statement(member)
+	return m != nil && m.active()
+}
+
+// lapseExports drops the messages whose time is up, and those that wait for nobody.
 func (v *Vault) lapseExports(ctx context.Context) error {
 	now := v.clock.now()
 	for _, e := range v.exportStatements() {
-		if !e.hasMessage() || e.keepsMessage(now) {
+		if !v.lapses(e, now) {
 			continue
 		}
-		// The locks come first, and wait for no database.
-		if err := v.slots.Clear(e.locks()...); err != nil {
-			return slotFault(err)
+		if !e.keepsMessage(now) {
+			// The locks come first, and wait for no database.
+			if err := v.slots.Clear(e.locks()...); err != nil {
+				return slotFault(err)
+			}
 		}
+		lapsed := false
 		err := v.doUnlessChanged(ctx, e, func(t *actTx) error {
 			d := e.draft()
 			d.dropMessage(ExportLapsed)
 			if err := d.store(t); err != nil {
 				return err
 			}
+			lapsed = true
 			return t.record(audit.Entry{Act: audit.ExportLapse, By: audit.ByDeadline, List: e.fact(factList), Subject: e.object})
 		})
+		if err == nil && lapsed {
+			err = v.retireLocks(e.locks())
+			v.sweepSoon()
+		}
 		if err != nil {
 			return err
 		}
-		v.sweepSoon()
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -56,7 +57,7 @@ type Exporting struct {
 	segments []segment      // sealed
 	ready    []sealedColumn // sealed and not stored yet
 	storing  *errgroup.Group
-	blocks   chan exportBlock
+	blocks   chan exportBlock // nil once everything was written
 }
 
 // An exportBlock is what is stored together: a part of the message, and people.
@@ -114,6 +115,9 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 		}
 	}()
 	e.m = e.may.m
+	if len(s.v.erasuresOf(e.m.object)) > 0 {
+		return e, errErasureWaits(e.may)
+	}
 	if e.fields, err = chooseFields(e.may.fields, o.Fields); err != nil {
 		return e, err
 	}
@@ -135,7 +139,8 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 	s.v.mu.Unlock()
 	e.blocks = make(chan exportBlock)
 	e.storing = &errgroup.Group{}
-	e.storing.Go(guarded(e.store))
+	blocks := e.blocks // Close may come before store has begun
+	e.storing.Go(guarded(func() error { return e.store(blocks) }))
 	return e, nil
 }
 
@@ -143,6 +148,16 @@ func errNotVerified(op string) error {
 	return &Error{Kind: Invalid, Op: op, Code: "partner-unverified", Fields: []FieldError{{"partner", "its fingerprint was not compared"}},
 		Msg:  "nobody has compared this partner's fingerprint yet, so nothing is sent to it",
 		Hint: "compare it by phone or in person, then: rallyvault partner verify"}
+}
+
+// errErasureWaits says that somebody asked for a person to be erased. Who it is only
+// a steward can see, who begins again; what was sent would not come back.
+func errErasureWaits(may *reach) error {
+	if may.grants == nil {
+		return errExportOvertaken()
+	}
+	return &Error{Kind: Conflict, Op: "vault.Export", Code: "erasure-waits", Msg: "somebody is to be erased from this list: nothing is sent before that",
+		Hint: "ask a steward of the list to open it"}
 }
 
 // ID is the id that the export will have.
@@ -212,6 +227,9 @@ const CodeExportOvertaken = "export-overtaken"
 
 // Write takes the message, as it is to reach the partners.
 func (e *Exporting) Write(p []byte) (int, error) {
+	if e.blocks == nil {
+		return 0, errExportWritten
+	}
 	e.hash.Write(p)
 	e.bytes += int64(len(p))
 	e.part = append(e.part, p...)
@@ -220,6 +238,8 @@ func (e *Exporting) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+var errExportWritten = errors.New("vault: the message of this export was written already")
 
 // flush hands what was written on to be sealed. Whether that fails is said by finish.
 func (e *Exporting) flush() {
@@ -232,8 +252,8 @@ func (e *Exporting) flush() {
 
 // store seals and stores what it is handed until there is no more. What is less than
 // a part's size is stored by the act that makes the export.
-func (e *Exporting) store() (err error) {
-	for b := range e.blocks {
+func (e *Exporting) store(blocks <-chan exportBlock) (err error) {
+	for b := range blocks {
 		if err != nil {
 			continue // to the end, as Write waits
 		}
@@ -284,6 +304,9 @@ const peopleTogether = personSize << 17
 
 // finish seals the rest, and whom the message is of.
 func (e *Exporting) finish() error {
+	if e.blocks == nil {
+		return errExportWritten
+	}
 	e.flush()
 	for people := range slices.Chunk(e.people, peopleTogether) {
 		e.blocks <- exportBlock{people: people}
@@ -347,6 +370,7 @@ func (e *Exporting) Commit(ctx context.Context) (*Export, error) {
 			return entry, errExportOvertaken()
 		}
 		now := v.clock.now()
+		self := v.statement(v.ID()) // before P: one that is replaced meanwhile voids the act
 		p, err := s.exportKey(ctx)
 		if err != nil {
 			return entry, err
@@ -355,7 +379,7 @@ func (e *Exporting) Commit(ctx context.Context) (*Export, error) {
 			return entry, err
 		}
 		d := newDraft(kindExport, m.vault, e.id)
-		d.rely(v.statement(v.ID()), "epoch-P")
+		d.rely(self, "epoch-P")
 		d.facts[factList], d.facts[factMember], d.facts[factFormat] = m.object, string(s.member), e.o.Format
 		d.setFields(e.fields)
 		var ids []string
@@ -412,6 +436,9 @@ func (e *Exporting) Commit(ctx context.Context) (*Export, error) {
 		if t.current(m.object) != m { // another export of it is a change, too
 			return errExportOvertaken()
 		}
+		if len(t.erasures(m.object)) > 0 {
+			return errErasureWaits(e.may)
+		}
 		if alone && t.anotherOrganiser(s.member) {
 			return errOvertaken()
 		}
@@ -438,7 +465,12 @@ func errNobodyAgreed(withheld map[sheet.Consent]int) error {
 func (e *Exporting) noteOnList(ctx context.Context, d *draft, partners []ledgerPartner) error {
 	secret := e.y.Secret()
 	defer secret.Wipe()
-	body, err := json.Marshal(sentText{Key: string(secret.Bytes()), Partners: partners})
+	t := sentText{Key: string(secret.Bytes())}
+	for _, p := range partners {
+		p.Certificate = nil // what is with the list is to name the partner
+		t.Partners = append(t.Partners, p)
+	}
+	body, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
@@ -454,12 +486,13 @@ func (e *Exporting) noteOnList(ctx context.Context, d *draft, partners []ledgerP
 
 // beyond reports whether the export takes a second person: with it, one of its partners
 // gets more people of this list within a day than policy. A partner that was removed
-// and added again is the one it was, by its certificate.
+// and added again is the one it was, by its certificate, and one that has another
+// certificate by now is too, by its id.
 func (e *Exporting) beyond(ctx context.Context, now time.Time) (bool, error) {
 	if e.contacts > MaxSent {
 		return true, nil
 	}
-	sent := map[string]int{}
+	sent := make([]int, len(e.partners))
 	for _, x := range e.s.v.exportsOf(e.m.object) {
 		at, err := time.Parse(time.RFC3339, x.fact(factAskedAt))
 		// It is the hour that is known, and the whole of it counts.
@@ -477,16 +510,13 @@ func (e *Exporting) beyond(ctx context.Context, now time.Time) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		for _, p := range t.Partners {
-			sent[p.Fingerprint] += int(x.int(factContacts))
+		for i, to := range e.partners {
+			if slices.ContainsFunc(t.Partners, func(p ledgerPartner) bool { return p.ID == to.ID || p.Fingerprint == to.Fingerprint }) {
+				sent[i] += int(x.int(factContacts))
+			}
 		}
 	}
-	for _, p := range e.partners {
-		if sent[p.Fingerprint]+e.contacts > MaxSent {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.Max(sent)+e.contacts > MaxSent, nil
 }
 
 // wait lets the export wait for another organiser, or where there is none for a day.

@@ -57,6 +57,10 @@ type Partner struct {
 	Added       string // day
 	Verified    *Verification
 
+	// Damaged is "", or names the place that cannot be opened; nothing but ID is
+	// known then.
+	Damaged string
+
 	statement *statement
 }
 
@@ -159,13 +163,16 @@ func (s *Session) Partners(ctx context.Context) ([]Partner, error) {
 	out := []Partner{}
 	for _, p := range s.v.partnerStatements() {
 		one, err := s.Partner(ctx, PartnerID(p.object))
-		if KindOf(err) == NotFound {
-			continue // removed meanwhile
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			out = append(out, *one)
+		case KindOf(err) == NotFound: // removed meanwhile
+		case beyondRepair(err):
+			// One that is damaged must not hide the others, and can be removed.
+			out = append(out, Partner{ID: PartnerID(p.object), Damaged: placeOf(p, blobAbout)})
+		default:
 			return nil, err
 		}
-		out = append(out, *one)
 	}
 	slices.SortFunc(out, func(a, b Partner) int { return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return out, nil
@@ -250,8 +257,9 @@ func (s *Session) VerifyPartner(ctx context.Context, id PartnerID, fingerprint, 
 }
 
 // ReplacePartnerCertificate keeps another certificate of a partner, which starts
-// over: nobody has compared its fingerprint. One that is the same key as before,
-// with a later end or new parts, keeps what was recorded.
+// over: nobody has compared its fingerprint, and messages to the one of before that
+// are kept are withdrawn. One that is the same key as before, with a later end or new
+// parts, keeps what was recorded, and messages too.
 func (s *Session) ReplacePartnerCertificate(ctx context.Context, id PartnerID, n NewPartner) (*Partner, error) {
 	const op = "vault.ReplacePartnerCertificate"
 	if s.role() != Organiser {
@@ -295,8 +303,9 @@ func (s *Session) changePartner(ctx context.Context, op string, act audit.Act, i
 func (s *Session) putPartner(ctx context.Context, op string, act audit.Act, build func() (*draft, partnerText, error)) error {
 	v := s.v
 	var seen []*statement
+	var made func(*actTx) error // see endMessagesTo
 	return s.turnOver(ctx, func(u *turnover) (e audit.Entry, err error) {
-		seen = v.partnerStatements()
+		seen, made = v.partnerStatements(), nil
 		d, t, err := build()
 		if err != nil {
 			return e, err
@@ -319,6 +328,9 @@ func (s *Session) putPartner(ctx context.Context, op string, act audit.Act, buil
 		if d.base == nil && len(seen) >= maxPartners {
 			return e, &Error{Kind: TooLarge, Op: op, Code: "partners-many", Msg: "there are 500 partners already", Hint: "remove one: the ledger keeps what was sent to it"}
 		}
+		if act == audit.PartnerChange && t.Verified == nil {
+			made = u.endMessagesTo(PartnerID(d.object), s.member)
+		}
 		self := v.statement(v.ID())
 		p, err := s.groupKey(ctx, keyP)
 		if err != nil {
@@ -338,6 +350,9 @@ func (s *Session) putPartner(ctx context.Context, op string, act audit.Act, buil
 	}, func(t *actTx) error {
 		if t.newPartners(seen) {
 			return errOvertaken()
+		}
+		if made != nil {
+			return made(t)
 		}
 		return nil
 	})
@@ -366,22 +381,56 @@ func (t *actTx) newPartners(seen []*statement) bool {
 	return slices.ContainsFunc(now, func(p *statement) bool { return !slices.Contains(seen, p) && t.current(p.object) == p })
 }
 
+// isTo reports whether an export is for a partner.
+func (s *statement) isTo(id PartnerID) bool {
+	return s.kind == kindExport && slices.Contains(strings.Split(s.fact(factPartners), ","), string(id))
+}
+
+// endMessagesTo drops the messages to a partner that are kept. The check makes sure
+// within the act that none was made meanwhile.
+func (u *turnover) endMessagesTo(id PartnerID, by MemberID) (check func(*actTx) error) {
+	ended := map[string]bool{}
+	for _, x := range u.v.exportStatements() {
+		if x.hasMessage() && x.isTo(id) {
+			u.draft(x).dropMessage(ExportWithdrawn)
+			u.more = append(u.more, audit.Entry{Act: audit.ExportWithdraw, By: string(by), List: x.fact(factList), Subject: x.object})
+			ended[x.object] = true
+		}
+	}
+	return func(t *actTx) error {
+		for _, x := range append(t.v.exportStatements(), t.pendingOf(kindExport)...) {
+			if !ended[x.object] && t.current(x.object) == x && x.hasMessage() && x.isTo(id) {
+				return errOvertaken()
+			}
+		}
+		return nil
+	}
+}
+
 // RemovePartner removes a partner: its lock is overwritten, and nothing more can be
-// sent to it. The ledger keeps what was.
+// sent to it, so that messages to it that are kept are withdrawn. The ledger keeps
+// what was.
 func (s *Session) RemovePartner(ctx context.Context, id PartnerID) error {
 	const op = "vault.RemovePartner"
 	if s.role() != Organiser {
 		return errPartnerOrganisers(op)
 	}
 	var p *statement
-	err := s.do(ctx, func(t *actTx) error {
-		if p = t.current(string(id)); p == nil || p.kind != kindPartner {
-			return errNoPartner()
+	var made func(*actTx) error
+	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		if p = s.v.partnerStatement(id); p == nil {
+			return audit.Entry{}, errNoPartner()
 		}
-		if err := t.remove(p); err != nil {
+		made = u.endMessagesTo(id, s.member)
+		return audit.Entry{Act: audit.PartnerRemove, By: string(s.member), Subject: p.object}, nil
+	}, func(t *actTx) error {
+		if t.current(p.object) != p {
+			return errOvertaken()
+		}
+		if err := made(t); err != nil {
 			return err
 		}
-		return t.record(audit.Entry{Act: audit.PartnerRemove, By: string(s.member), Subject: p.object})
+		return t.remove(p)
 	})
 	if err != nil {
 		return err

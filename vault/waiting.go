@@ -213,7 +213,7 @@ func (v *Vault) expelled(now time.Time) map[string]bool {
 func (v *Vault) void(w *statement, now time.Time) bool {
 	if w.fact(factAct) == ActExport {
 		e := v.statement(w.fact(factSubject))
-		return w.waitsNoMore(now) || e == nil || !e.waitsForRelease(now)
+		return w.waitsNoMore(now) || e == nil || !e.waitsForRelease(now) || !v.active(w.fact(factBy))
 	}
 	by := v.statement(w.fact(factBy))
 	if !isOrganiser(by) || v.expelled(now)[by.object] || w.waitsNoMore(now) {
@@ -344,6 +344,7 @@ func (s *Session) Refuse(ctx context.Context, id WaitID, reason string) error {
 		}
 	}
 	v := s.v
+	defer v.sweepSoon() // there may have been a message
 	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		w, err := s.openWait(id)
 		if err != nil {

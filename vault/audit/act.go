@@ -67,8 +67,8 @@ const (
 	ExportGet      Act = "export.get"      // By took out the sealed message of Subject
 	ExportLink     Act = "export.link"     // By made a link with which the message of Subject can be taken out once; Deadline is when it lapses
 	ExportTaken    Act = "export.taken"    // somebody used the link of Subject
-	ExportWithdraw Act = "export.withdraw" // the message of Subject is gone: of somebody who was in it, who was erased or said no
-	ExportLapse    Act = "export.lapse"    // the message of Subject is gone: its time was up
+	ExportWithdraw Act = "export.withdraw" // By ended the message of Subject before its time: by itself; with somebody who was in it, or may have been, and was erased or said no; or with its partner, who was removed or has another certificate
+	ExportLapse    Act = "export.lapse"    // the message of Subject is gone: its time was up, or nobody is left who could agree to it
 	ExportReceipt  Act = "export.receipt"  // a partner's signed receipt was recorded: Subject is deleted there
 
 	NoticeDraft Act = "notice.draft" // Subject is what a partner has to be told: whom to delete, who were erased from List
