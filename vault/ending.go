@@ -99,11 +99,12 @@ func (e *ending) store(t *actTx, list string, by MemberID) error {
 	return nil
 }
 
-// retire overwrites their locks.
+// retire overwrites their locks, and has parts of messages cleared away.
 func (e *ending) retire(v *Vault) error {
 	if e == nil || len(e.ends) == 0 {
 		return nil
 	}
+	v.sweepSoon()
 	u := turnover{v: v, drafts: e.ends}
 	return u.retire()
 }
