@@ -28,6 +28,7 @@ const (
 	MaxConnections = 2048
 
 	maxBodies  = 256 // JSON bodies on their way in, of maxJSON at most
+	maxFiles   = 8   // certificates and receipts on their way in, of maxCertificate at most
 	maxUploads = 64  // imports of which the first chunk has not arrived
 
 	lightSeats, lightLine   = 512, 512 // requests that open no contact, twice what shares one commit

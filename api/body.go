@@ -23,7 +23,11 @@ func (s *Server) collect(c echo.Context, limit int64) error {
 	r := c.Request()
 	if r.Body != nil && r.Body != http.NoBody {
 		rc := http.NewResponseController(c.Response())
-		leave, ok := s.bodies.join(func() { _ = rc.SetReadDeadline(time.Now()) })
+		crowd := s.bodies
+		if limit > maxJSON {
+			crowd = s.files
+		}
+		leave, ok := crowd.join(func() { _ = rc.SetReadDeadline(time.Now()) })
 		if !ok {
 			return errBusy()
 		}

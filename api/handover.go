@@ -16,6 +16,9 @@ func (s *Server) postHandover(c echo.Context) error {
 	if err := s.collect(c, maxCredentials); err != nil { // a form without fields
 		return err
 	}
+	if err := s.vault.LinkWorks(ctx, c.Param("token")); err != nil { // no seat for whoever just guesses
+		return err
+	}
 	leave, err := s.streams.enter(ctx)
 	if err != nil {
 		return err

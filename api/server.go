@@ -64,7 +64,7 @@ type Server struct {
 
 	// What is taken in at once; see admission.go.
 	conns                                      *connections
-	bodies, uploads, writers                   *crowd
+	bodies, files, uploads, writers            *crowd
 	light, openings, streams, imports, refused *gate
 	lockdowns                                  *gate
 	turnedAway                                 tally
@@ -82,6 +82,7 @@ func New(c Config) *Server {
 		pages: web.New(web.Config{Vault: c.Vault, Now: c.Now})}
 	s.conns = newConnections(c.Connections)
 	s.bodies = &crowd{max: maxBodies, grace: slowBody}
+	s.files = &crowd{max: maxFiles, grace: slowBody}
 	// They are vouched for, and must not be all there is.
 	s.uploads = &crowd{max: min(maxUploads, max(1, c.Connections/2)), grace: slowUpload}
 	s.writers = &crowd{grace: slowWrite}

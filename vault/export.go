@@ -67,6 +67,7 @@ const (
 	keepMessage = 72 * time.Hour      // from when it can be handed over
 	waitMessage = 14 * 24 * time.Hour // until one that nobody agreed to lapses
 	maxDeleteBy = 365 * 24 * time.Hour
+	maxKept     = 20   // sealed messages of one list: each may be as large as it is
 	maxExports  = 1000 // of one list: the entry that ends it vouches for all
 )
 
@@ -159,6 +160,14 @@ func (s *statement) waitsForRelease(now time.Time) bool {
 func (s *statement) freeFrom() time.Time {
 	t, _ := time.Parse(time.RFC3339, s.fact(factFree))
 	return t
+}
+
+// overdue reports whether a partner should have signed by now that it has deleted an
+// export.
+func (s *statement) overdue(now time.Time) bool {
+	by, err := time.Parse(time.RFC3339, s.fact(factDeleteBy))
+	return s.kind == kindExport && s.fact(factStatus) == ExportDone && err == nil && !now.Before(by) &&
+		s.int(factReceipts) < int64(1+strings.Count(s.fact(factPartners), ","))
 }
 
 // released reports whether the message of an export can be handed over.
@@ -313,6 +322,7 @@ func (s *Session) describeExport(ctx context.Context, e *statement, key *agebox.
 	} else if out.Status == ExportWaiting {
 		out.Status = ExportLapsed
 	}
+	out.Overdue = e.overdue(now)
 	for _, p := range t.Partners {
 		one := ExportPartner{ID: p.ID, Name: p.Name, Fingerprint: p.Fingerprint, Certificate: p.Certificate}
 		for _, r := range t.Receipts {
@@ -321,7 +331,6 @@ func (s *Session) describeExport(ctx context.Context, e *statement, key *agebox.
 			}
 		}
 		out.Partners = append(out.Partners, one)
-		out.Overdue = out.Overdue || one.Deleted == nil && out.Status == ExportDone && !now.Before(out.DeleteBy)
 	}
 	return out, nil
 }
@@ -601,39 +610,12 @@ func errNoLink() error {
 // TakeLink gives the message of a link to whoever has it, once: the link is gone when
 // it returns. What is wrong with one that is not good is not said.
 func (v *Vault) TakeLink(ctx context.Context, token string) (*Message, error) {
-	id, c, ok := parseLinkToken(token)
-	if !ok {
-		return nil, errNoLink()
-	}
-	if err := v.Available(); err != nil {
-		return nil, err
-	}
+	var e *statement
 	var x *agebox.Identity
 	err := v.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
-		v.mu.RLock()
-		e := v.exports[id]
-		v.mu.RUnlock()
-		if e == nil || !v.keeps(e, v.clock.now()) || e.fact(factStatus) != ExportDone {
-			return audit.Entry{}, errNoLink()
-		}
-		if _, has := e.blobs[blobLink]; !has {
-			return audit.Entry{}, errNoLink()
-		}
-		sealed, err := v.blob(ctx, e, blobLink)
-		if err != nil {
+		var err error
+		if e, x, err = v.openLink(ctx, token); err != nil {
 			return audit.Entry{}, err
-		}
-		if sealed, err = v.unlock(ctx, e, blobLink, sealed); err != nil {
-			return audit.Entry{}, err
-		}
-		body, err := agebox.OpenPassphrase(linkBinding(e), sealed, c.secret())
-		if err != nil {
-			return audit.Entry{}, errNoLink()
-		}
-		secret := crypto.NewSecret(body)
-		defer secret.Wipe()
-		if x, err = agebox.ParseIdentity(secret); err != nil {
-			return audit.Entry{}, errNoLink()
 		}
 		u.draft(e).remove(blobLink)
 		return audit.Entry{Act: audit.ExportTaken, List: e.fact(factList), Subject: e.object}, nil
@@ -641,11 +623,54 @@ func (v *Vault) TakeLink(ctx context.Context, token string) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := v.statement(string(id))
-	if e == nil {
-		return nil, errNoLink()
+	return &Message{Export: ExportID(e.object), Bytes: e.int(factBytes), v: v, e: e, key: x, alive: func() error { return nil }}, nil
+}
+
+// LinkWorks returns nil if TakeLink would give the message now. It leaves the link as
+// it is.
+func (v *Vault) LinkWorks(ctx context.Context, token string) error {
+	return again(func() error {
+		_, _, err := v.openLink(ctx, token)
+		return err
+	})
+}
+
+// openLink opens X with the token of a link.
+func (v *Vault) openLink(ctx context.Context, token string) (*statement, *agebox.Identity, error) {
+	id, c, ok := parseLinkToken(token)
+	if !ok {
+		return nil, nil, errNoLink()
 	}
-	return &Message{Export: id, Bytes: e.int(factBytes), v: v, e: e, key: x, alive: func() error { return nil }}, nil
+	if err := v.Available(); err != nil {
+		return nil, nil, err
+	}
+	v.mu.RLock()
+	e := v.exports[id]
+	v.mu.RUnlock()
+	if e == nil || !v.keeps(e, v.clock.now()) || e.fact(factStatus) != ExportDone {
+		return nil, nil, errNoLink()
+	}
+	if _, has := e.blobs[blobLink]; !has {
+		return nil, nil, errNoLink()
+	}
+	sealed, err := v.blob(ctx, e, blobLink)
+	if err != nil {
+		return nil, nil, err
+	}
+	if sealed, err = v.unlock(ctx, e, blobLink, sealed); err != nil {
+		return nil, nil, err
+	}
+	body, err := agebox.OpenPassphrase(linkBinding(e), sealed, c.secret())
+	if err != nil {
+		return nil, nil, errNoLink()
+	}
+	secret := crypto.NewSecret(body)
+	defer secret.Wipe()
+	x, err := agebox.ParseIdentity(secret)
+	if err != nil {
+		return nil, nil, errNoLink()
+	}
+	return e, x, nil
 }
 
 // RecordReceipt keeps what a partner signed, which package sharing has checked, and

@@ -124,6 +124,11 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 	if len(s.v.exportsOf(e.m.object)) >= maxExports {
 		return e, &Error{Kind: TooLarge, Op: op, Code: "exports-many", Msg: "this list was exported a thousand times already"}
 	}
+	kept := slices.DeleteFunc(s.v.exportsOf(e.m.object), func(x *statement) bool { return !x.keepsMessage(now) })
+	if len(kept) >= maxKept {
+		return e, &Error{Kind: TooLarge, Op: op, Code: "messages-many", Msg: fmt.Sprintf("%d sealed messages of this list are kept already", len(kept)),
+			Hint: "each is kept for 72 hours; drop one that was handed over: rallyvault export withdraw"}
+	}
 	names := append([]string{columnMeta}, words(e.fields)...)
 	if e.r, err = s.newReader(ctx, e.m, names); err != nil {
 		return e, err

@@ -32,6 +32,7 @@ const factReviewed = "reviewed"
 const (
 	DueReview     = "review"     // for organisers
 	DuePassphrase = "passphrase" // the member's own is old
+	DueReceipts   = "receipts"   // for organisers: a partner should have signed by now that it has deleted something
 )
 
 // Due says what the member ought to do one of these days.
@@ -44,6 +45,9 @@ func (s *Session) Due() (due []string) {
 	self, me := s.v.statement(s.v.ID()), s.v.statement(string(s.member))
 	if s.role() == Organiser && old(cmp.Or(self.fact(factReviewed), self.fact("founded")), reviewEvery) {
 		due = append(due, DueReview)
+	}
+	if s.role() == Organiser && slices.ContainsFunc(s.v.exportStatements(), func(e *statement) bool { return e.overdue(now) }) {
+		due = append(due, DueReceipts)
 	}
 	if me != nil && old(me.fact(factPassphraseSince), passphraseAge) {
 		due = append(due, DuePassphrase)

@@ -335,6 +335,9 @@ func (p *program) login(ctx context.Context, handle, file string) error {
 	})
 	if who, err := c.WhoAmI(ctx); err == nil { // signed in, whatever else is known
 		p.remind(who.Due)
+		if who.Role == vault.Organiser {
+			p.announceExpiry(ctx, c)
+		}
 	}
 	return nil
 }
@@ -420,12 +423,29 @@ func (p *program) whoamiCmd() *cobra.Command {
 		})})
 }
 
+// announceExpiry says whose certificate ends soon, and when.
+func (p *program) announceExpiry(ctx context.Context, c *client.Client) {
+	partners, err := c.Partners(ctx)
+	if err != nil {
+		return
+	}
+	for i := range partners {
+		for _, w := range partners[i].Warnings {
+			if w.Code == "expires-soon" || w.Code == "expired" || w.Code == "subkey-expired" {
+				p.note("partner %s: %s; ask for an extended certificate, then: rallyvault partner update", clean(partners[i].Name), clean(w.Message))
+			}
+		}
+	}
+}
+
 // remind says what is due.
 func (p *program) remind(due []string) {
 	for _, d := range due {
 		switch d {
 		case vault.DueReview:
 			p.note("nobody has looked for six months at who can reach what: rallyvault review")
+		case vault.DueReceipts:
+			p.note("a partner should have signed by now that it has deleted what it got: rallyvault export ls")
 		case vault.DuePassphrase:
 			p.note("your passphrase is six months old: rallyvault passphrase sets another")
 		}
