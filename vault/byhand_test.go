@@ -315,6 +315,59 @@ func byHandRefuses(t *testing.T, run func(string, ...string) (string, string, er
 	}
 }
 
+// TestMessageByHand takes out the message of an export and its line of the ledger with
+// the sqlite3 shell and the age program, following FORMAT.md to the letter.
+func TestMessageByHand(t *testing.T) {
+	t.Parallel()
+	needTools(t, "bash", "sqlite3", "age", "age-plugin-batchpass", "xxd", "awk")
+	run := byHand(t)
+	ctx := t.Context()
+	h := realHouse(t)
+	s := h.SignIn()
+	list := agreedTo(t, h, s, 3)
+	p := addPartner(t, s, legalAid, fingerprint)
+	e, err := s.BeginExport(ctx, list, order(h, p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	must(t)(e.Next(ctx))
+	want := bytes.Repeat([]byte(messageHead+"\x00\n\r\xff"), 100_000) // of two parts
+	for part := range slices.Chunk(want, 1<<16) {
+		must(t)(e.Write(part))
+	}
+	x, err := e.Commit(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	member(t, h, s, "birch", birchs)
+	env := []string{"data=" + h.Dir, "message=" + string(x.ID)}
+	h.Stop()
+	out, stderr, err := run(vaulttest.Passphrase, env...)
+	if err != nil || out != string(want) {
+		t.Fatalf("got %d bytes of %d, %v: %s", len(out), len(want), err, stderr)
+	}
+	var line struct {
+		Purpose, SHA256 string
+		Partners        []struct{ Name, Fingerprint string }
+	}
+	if err := json.Unmarshal([]byte(stderr), &line); err != nil || line.Purpose != purpose || line.SHA256 != fmt.Sprintf("%x", sha256.Sum256(want)) || len(line.Partners) != 1 || line.Partners[0].Name != legalAid {
+		t.Errorf("the ledger: got %q, %v", stderr, err)
+	}
+	out, stderr, err = run(birchs, env...)
+	if err == nil || out != "" || strings.Contains(stderr, legalAid) {
+		t.Errorf("a member: got %d bytes, %q, %v", len(out), stderr, err)
+	}
+	h.Start()
+	s = h.SignIn()
+	must(t)(s.WithdrawExport(ctx, x.ID))
+	h.Stop()
+	out, stderr, err = run(vaulttest.Passphrase, env...)
+	if err == nil || out != "" || !strings.Contains(stderr, legalAid) || !strings.Contains(stderr, "has no message-key") {
+		t.Errorf("withdrawn: got %d bytes, %q, %v", len(out), stderr, err)
+	}
+}
+
 // contents are the files of a directory with what is in them. SQLite's index
 // of its log is not data.
 func contents(t *testing.T, dir string) map[string]string {

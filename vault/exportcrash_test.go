@@ -425,3 +425,30 @@ func TestExportTampered(t *testing.T) {
 		h.Stop()
 	}
 }
+
+// TestMessageLapsesOnFullDisk: a database that takes nothing keeps no message.
+func TestMessageLapsesOnFullDisk(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	x := d.export(t, d.s)
+	_ = link(t, d.s, x.ID)
+	before := vaulttest.Copy(t, d.Dir)
+	d.faults.Set(func(op string) error { return errors.New("the disk is full") })
+	d.Clock.Add(72 * time.Hour)
+	if d.Vault.KeepDeadlines(ctx) {
+		t.Error("nothing is left to do")
+	}
+	for i, db := range []string{before, d.Dir} {
+		if n := len(messageKeys(opened(t, db, d.Dir, vaulttest.Passphrase))); n != 0 {
+			t.Errorf("database %d: %d keys open", i, n)
+		}
+	}
+	d.faults.Set(nil)
+	d.Vault.KeepDeadlines(ctx)
+	if got := ledger(t, d.SignIn(), x.ID); got != goneTwo || count(acts(t, d.House, 0), audit.ExportLapse) != 1 {
+		t.Errorf("got %q", got)
+	}
+	d.Vault.Sweep(ctx)
+	sound(t, d.House, d.SignIn(), 0)
+}
