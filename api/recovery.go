@@ -7,6 +7,7 @@ import (
 
 	"github.com/rallyvault/rallyvault/api/client"
 	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/sharing"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -32,7 +33,15 @@ func (s *Server) postRecoveryDraft(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	out := client.RecoveryDraft{ID: d.ID, Expires: stamp(d.Expires)}
+	// A key that was spoiled on the disk must not keep a group from new sheets.
+	revocation, err := sharing.MakeRevocation(c.Request().Context(), m)
+	if err != nil && vault.KindOf(err) != vault.CannotOpen {
+		for _, share := range d.Shares {
+			share.Wipe()
+		}
+		return err
+	}
+	out := client.RecoveryDraft{ID: d.ID, Expires: stamp(d.Expires), Revocation: string(revocation)}
 	for _, share := range d.Shares {
 		text := share.Text()
 		out.Shares = append(out.Shares, string(text.Bytes()))

@@ -31,6 +31,9 @@ func draft(t *testing.T, h *house, scheme string) (*client.RecoveryDraft, []shar
 			t.Error("a share is in the log, or prints")
 		}
 	}
+	if !strings.HasPrefix(d.Revocation, "-----BEGIN PGP PUBLIC KEY BLOCK-----\n") || strings.Contains(h.log.String()+fmt.Sprintf("%v %+v %#v", *d, *d, *d), "BEGIN PGP") {
+		t.Errorf("no revocation, or it is in the log, or prints: %.40q", d.Revocation)
+	}
 	return d, set
 }
 
@@ -101,10 +104,14 @@ func TestSetupPageSheets(t *testing.T) {
 		t.Error("the page that is printed names the organisation")
 	}
 	sheets := strings.Split(a.body, "<article")[1:]
-	if len(sheets) != 3 {
-		t.Fatalf("got %d sheets, want 3", len(sheets))
+	if len(sheets) != 6 {
+		t.Fatalf("got %d pages of sheets, want 3 of two", len(sheets))
 	}
-	for i, text := range sheets {
+	for i := range len(sheets) / 2 {
+		text, back := sheets[2*i], sheets[2*i+1]
+		if !strings.Contains(back, "BEGIN PGP PUBLIC KEY BLOCK") || strings.Contains(back, "RALLYVAULT SHARE") || strings.Contains(h.log.String(), "BEGIN PGP") {
+			t.Errorf("sheet %d: the back is not a revocation, or it is in the log:\n%s", i+1, back)
+		}
 		s, err := shares.Parse([]byte(text))
 		if err != nil {
 			t.Fatal(err)

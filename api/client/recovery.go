@@ -33,6 +33,9 @@ type RecoveryDraft struct {
 	ID      string    `json:"id"`
 	Shares  []string  `json:"shares"` // each the lines to be typed, as shares.Parse reads them
 	Expires time.Time `json:"expires"`
+
+	// Revocation ends the group's OpenPGP key, armored; "" if that key does not open.
+	Revocation string `json:"revocation"`
 }
 
 func (RecoveryDraft) String() string       { return "[redacted]" }

@@ -144,11 +144,12 @@ func (p *Pages) PostSetup(c echo.Context) error {
 func (p *Pages) found(c echo.Context, page setupPage, passphrase string) (sheets []sheet, err error) {
 	secret := crypto.NewSecret([]byte(passphrase))
 	defer secret.Wipe()
+	var revocation []byte
 	f := vault.Founding{Organisation: page.Organisation, Handle: page.Handle, Passphrase: secret, Recovery: page.Recovery, Silence: "off"}
 	if f.Recovery != "none" {
 		f.KeepShares = func(set []shares.Share) error {
 			for _, s := range set {
-				sheets = append(sheets, p.newSheet(s))
+				sheets = append(sheets, p.newSheet(s, revocation))
 			}
 			return nil
 		}
@@ -160,6 +161,11 @@ func (p *Pages) found(c echo.Context, page setupPage, passphrase string) (sheets
 		return nil, err
 	}
 	defer f.Signing.Private.Wipe()
+	if f.Recovery != "none" {
+		if revocation, err = sharing.RevocationOf(f.Signing, p.now()); err != nil {
+			return nil, err
+		}
+	}
 	return sheets, p.vault.Found(c.Request().Context(), f)
 }
 

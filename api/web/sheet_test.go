@@ -18,7 +18,23 @@ import (
 
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/shares"
+	"github.com/rallyvault/rallyvault/sharing"
 )
+
+// revocationOf makes what is on the back of sheets.
+func revocationOf(t testing.TB) []byte {
+	t.Helper()
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	signing, err := sharing.NewSigning("Maple Street Neighbours", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revocation, err := sharing.RevocationOf(signing, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revocation
+}
 
 // setOf makes a set of shares whose every word is as long as it can be.
 func setOf(t testing.TB, needed, of int) []shares.Share {
@@ -38,17 +54,27 @@ func fields(s shares.Share) shares.Share {
 
 func TestSheetText(t *testing.T) {
 	p := New(Config{})
+	revocation := revocationOf(t)
 	for _, scheme := range [][2]int{{2, 2}, {2, 3}, {3, 5}} {
 		for _, s := range setOf(t, scheme[0], scheme[1]) {
-			text := string(p.SheetText(s).Bytes())
-			lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-			if len(lines) > sheetLines {
-				t.Errorf("%v: got %d lines, want at most %d", scheme, len(lines), sheetLines)
+			text := string(p.SheetText(s, revocation).Bytes())
+			pages := strings.Split(strings.TrimSuffix(text, "\n"), "\f")
+			if len(pages) != 2 || strings.Contains(pages[0], "PGP") || strings.Contains(pages[1], "SHARE") || !strings.Contains(pages[1], string(revocation)) {
+				t.Errorf("%v: want the share on one page, the revocation on the other:\n%s", scheme, text)
 			}
-			for _, l := range lines {
-				if n := utf8.RuneCountInString(l); n > sheetColumns {
-					t.Errorf("%v: got %d columns, want at most %d: %s", scheme, n, sheetColumns, l)
+			for _, page := range pages {
+				lines := strings.Split(page, "\n")
+				if len(lines) > sheetLines {
+					t.Errorf("%v: got %d lines, want at most %d", scheme, len(lines), sheetLines)
 				}
+				for _, l := range lines {
+					if n := utf8.RuneCountInString(l); n > sheetColumns {
+						t.Errorf("%v: got %d columns, want at most %d: %s", scheme, n, sheetColumns, l)
+					}
+				}
+			}
+			if alone := string(p.SheetText(s, nil).Bytes()); strings.ContainsAny(alone, "\f") || strings.Contains(alone, "1 of 2)") || strings.Contains(alone, "PGP") {
+				t.Errorf("%v: without a revocation there is one page:\n%s", scheme, alone)
 			}
 			if strings.ContainsAny(text, "{}<>&\t") {
 				t.Errorf("%v: something was not filled in, or is markup:\n%s", scheme, text)
@@ -69,16 +95,18 @@ func TestSheetText(t *testing.T) {
 func TestSheetSays(t *testing.T) {
 	p := New(Config{})
 	s := setOf(t, 3, 5)[1]
-	page, err := p.SheetPage(s)
+	revocation := revocationOf(t)
+	page, err := p.SheetPage(s, revocation)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for form, text := range map[string]string{"text": string(p.SheetText(s).Bytes()), "page": string(page.Bytes())} {
+	for form, text := range map[string]string{"text": string(p.SheetText(s, revocation).Bytes()), "page": string(page.Bytes())} {
 		flat := strings.ToLower(strings.Join(strings.Fields(text), " "))
 		for _, want := range []string{"recovery sheet 2 of 5", "hoja de recuperación 2 de 5", "3 of 5 are needed", "se necesitan 3 de 5",
 			"2026-11-21", "3b241101", "set 2147483647", "juego 2147483647", "never photograph", "nunca la fotografíe", "fewer open nothing",
 			"make this one worthless", "dejan esta sin valor", "--share file --share file --share file \\", "--rehearse",
-			"recovery renew --recovery 3/5"} {
+			"recovery renew --recovery 3/5", "(page 1 of 2)", "(página 1 de 2)", "(page 2 of 2)", "(página 2 de 2)", "gpg --import takes them", "gpg --import las acepta",
+			"keep them from partners", "no las dé"} {
 			if !strings.Contains(flat, want) {
 				t.Errorf("%s: %q is missing:\n%s", form, want, text)
 			}
@@ -90,8 +118,9 @@ func TestSheetSays(t *testing.T) {
 // through by its hash, and the share can be read back from it.
 func TestSheetPage(t *testing.T) {
 	p := New(Config{})
+	revocation := revocationOf(t)
 	for _, s := range setOf(t, 2, 3) {
-		secret, err := p.SheetPage(s)
+		secret, err := p.SheetPage(s, revocation)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,6 +138,9 @@ func TestSheetPage(t *testing.T) {
 		if m := regexp.MustCompile(`(?i)<script|style=|\son[a-z]+=|src=|href=|url\(|@import`).Find(page); m != nil {
 			t.Errorf("the page has %s", m)
 		}
+		if !strings.Contains(unescape(string(page)), string(revocation)) {
+			t.Errorf("the page lacks the revocation:\n%s", page)
+		}
 		got, err := shares.Parse(page)
 		if err != nil {
 			t.Fatal(err)
@@ -123,19 +155,25 @@ func unescape(s string) string {
 	return strings.NewReplacer("&#39;", "'", "&#43;", "+", "&amp;", "&").Replace(s)
 }
 
-// TestSheetPrintsOnOnePage prints sheets with a browser, on both kinds of paper:
-// each is one page, alone and after the page that set a vault up.
-func TestSheetPrintsOnOnePage(t *testing.T) {
+// TestSheetPrintsOnOnePiece prints sheets with a browser, on both kinds of paper: each
+// is the two sides of one piece, alone and after the page that set a vault up. Without
+// a revocation it is one page.
+func TestSheetPrintsOnOnePiece(t *testing.T) {
 	browser := findBrowser(t)
 	p := New(Config{})
 	set := setOf(t, 3, 5)
-	alone, err := p.SheetPage(set[0])
+	revocation := revocationOf(t)
+	alone, err := p.SheetPage(set[0], revocation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, err := p.SheetPage(set[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var sheets []sheet
 	for _, s := range set {
-		sheets = append(sheets, p.newSheet(s))
+		sheets = append(sheets, p.newSheet(s, revocation))
 	}
 	var after bytes.Buffer
 	done := donePage{frame: frame{Lang: "es", texts: p.locales["es"]}, Handle: "heron", Sheets: sheets}
@@ -150,10 +188,12 @@ func TestSheetPrintsOnOnePage(t *testing.T) {
 		pages int
 		long  bool // starting a browser takes seconds: the normal run has each page and each paper once
 	}{
-		{"alone on A4", alone.Bytes(), a4, 1, true},
-		{"alone on Letter", alone.Bytes(), letter, 1, false},
-		{"after set-up on A4", after.Bytes(), a4, len(set), false},
-		{"after set-up on Letter", after.Bytes(), letter, len(set), true},
+		{"alone on A4", alone.Bytes(), a4, 2, true},
+		{"alone on Letter", alone.Bytes(), letter, 2, false},
+		{"no revocation on A4", front.Bytes(), a4, 1, true},
+		{"no revocation on Letter", front.Bytes(), letter, 1, true},
+		{"after set-up on A4", after.Bytes(), a4, 2 * len(set), false},
+		{"after set-up on Letter", after.Bytes(), letter, 2 * len(set), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -150,7 +150,7 @@ func (d *demoRun) start(ctx context.Context, found bool) (err error) {
 	}
 	if found {
 		err = d.house.found(ctx, vault.Founding{Organisation: demoOrganisation, Handle: demoHandle, Passphrase: demoPassphrase(),
-			Recovery: "2/3", KeepShares: d.keepShares, Silence: "off"})
+			Recovery: "2/3", KeepShares: d.keepShares, Silence: "off"}, nil)
 		if err != nil {
 			return err
 		}

@@ -77,8 +77,9 @@ func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) 
 	return h, nil
 }
 
-// found sets the vault up, with a new OpenPGP certificate for the group.
-func (h *house) found(ctx context.Context, f vault.Founding) error {
+// found sets the vault up, with a new OpenPGP certificate for the group. sheets, where
+// the recovery shares go, gets what revokes it; nil: there are none.
+func (h *house) found(ctx context.Context, f vault.Founding, sheets *sheetDir) error {
 	if h.vault.Founded() {
 		return &vault.Error{Kind: vault.Conflict, Code: "set-up-already", Msg: "the vault in this data directory is set up already",
 			Hint: "sign in with: rallyvault login HANDLE; a second vault needs a directory of its own: --data DIR"}
@@ -89,6 +90,11 @@ func (h *house) found(ctx context.Context, f vault.Founding) error {
 	}
 	defer signing.Private.Wipe()
 	f.Signing = signing
+	if sheets != nil {
+		if sheets.revocation, err = sharing.RevocationOf(signing, time.Now()); err != nil {
+			return err
+		}
+	}
 	return h.vault.Found(ctx, f)
 }
 

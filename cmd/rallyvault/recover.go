@@ -134,7 +134,7 @@ func (p *program) typedShare(ctx context.Context, tty *os.File) (shares.Share, e
 			return shares.Share{}, usage("the share on the terminal has a line that no sheet has")
 		}
 		text = append(append(text, line.Bytes()...), '\n')
-		last := lastOfShare.Match(line.Bytes())
+		last := lastOfShare.Match(line.Bytes()) && !lastOfBack.Match(line.Bytes())
 		line.Wipe()
 		if last {
 			break
@@ -147,7 +147,10 @@ func (p *program) typedShare(ctx context.Context, tty *os.File) (shares.Share, e
 // blank ones and other text around them.
 const maxTyped = 64
 
-var lastOfShare = regexp.MustCompile(`(?i)^[\s-]*END[\s-]`)
+var (
+	lastOfShare = regexp.MustCompile(`(?i)^[\s-]*END[\s-]`)
+	lastOfBack  = regexp.MustCompile(`(?i)^[\s-]*END[\s-]+PGP`) // of the revocation, if somebody begins with that page
+)
 
 func (p *program) readShareFile(name string) (shares.Share, error) {
 	f, err := os.Open(name)

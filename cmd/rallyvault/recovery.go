@@ -85,6 +85,11 @@ func (p *program) recoveryRenew(ctx context.Context, l *link, pass crypto.Secret
 	if err != nil {
 		return err
 	}
+	if sheets.revocation = []byte(d.Revocation); d.Revocation == "" {
+		sheets.revocation = nil
+		p.warn("the group's OpenPGP key cannot be opened, so the sheets are without a certificate that revokes it")
+		p.hint("make another key: rallyvault signing-key renew; then make the sheets once more")
+	}
 	if err := sheets.write(set); err != nil {
 		return err
 	}

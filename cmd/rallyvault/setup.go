@@ -101,7 +101,7 @@ func (p *program) setup(ctx context.Context, cfg Config, f vault.Founding, sheet
 			p.warn("the vault is set up, but its disk is failing: %v", cerr)
 		}
 	}()
-	if err := h.found(ctx, f); err != nil {
+	if err := h.found(ctx, f, sheets); err != nil {
 		switch {
 		case sheets == nil:
 		case outcomeUnknown(err):

@@ -36,10 +36,13 @@ const (
 
 // A sheetDir is a directory that recovery sheets are written to, one file each.
 type sheetDir struct {
-	path    string
-	form    string // sheetText or sheetPage
-	needed  int
-	of      int
+	path   string
+	form   string // sheetText or sheetPage
+	needed int
+	of     int
+
+	revocation []byte // of the group's OpenPGP key, armored, on each sheet; nil: none
+
 	made    []string // directories that are ours, the outermost first
 	written []string // names of files
 
@@ -182,11 +185,11 @@ func (d *sheetDir) write(set []shares.Share) (err error) {
 		sheet, name := crypto.Secret{}, fmt.Sprintf("share-%d-of-%d.txt", s.Number, s.Of)
 		if d.form == sheetPage {
 			name = strings.TrimSuffix(name, "txt") + "html"
-			if sheet, err = pages.SheetPage(s); err != nil {
+			if sheet, err = pages.SheetPage(s, d.revocation); err != nil {
 				return err
 			}
 		} else {
-			sheet = pages.SheetText(s)
+			sheet = pages.SheetText(s, d.revocation)
 		}
 		err := d.writeSheet(name, sheet)
 		sheet.Wipe()
@@ -298,6 +301,9 @@ func syncDir(dir string) error {
 // keep. data is the vault's directory, as far as it is known.
 func (p *program) adviseSheets(d *sheetDir, data string) {
 	p.note("%d recovery shares are in %q; any %d of them open everything", d.of, d.path, d.needed)
+	if d.revocation != nil {
+		p.note("page 2 of each is a certificate of revocation: whoever keeps one sheet can end the group's OpenPGP key")
+	}
 	p.note("print them, give them to different people who do not live together, then delete the files")
 	p.note("a deleted file can stay readable on flash; better they never lie on the disk of this machine")
 	give := ""

@@ -243,7 +243,8 @@ func TestTypedValues(t *testing.T) {
 	}
 }
 
-// TestTypedShare: a share may be typed at a terminal, and is not seen there.
+// TestTypedShare: a share may be typed at a terminal, with the back of the sheet before
+// it, and is not seen there.
 func TestTypedShare(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -256,7 +257,8 @@ func TestTypedShare(t *testing.T) {
 	_, key, _ := strings.Cut(string(b), "-----BEGIN")
 	key, _, _ = strings.Cut(key, "-----END")
 	ty, out := m.sit("recover", "--rehearse", "--data", m.data(), "--share", "-", "--share", m.path("sheets", "share-3-of-3.txt"))
-	lines := strings.Split(strings.ToLower("-----BEGIN"+key+"-----END RALLYVAULT SHARE-----"), "\n")
+	back := backOf(t, m.path("sheets", "share-1-of-3.txt"))
+	lines := strings.Split(strings.ToLower(back+"-----BEGIN"+key+"-----END RALLYVAULT SHARE-----"), "\n")
 	for i, line := range lines {
 		ty.when(fmt.Sprintf("share, line %d (the last one says END): ", i+1), strings.TrimSuffix(line, "\r")+"\n")
 	}

@@ -196,6 +196,17 @@ func TestText(t *testing.T) {
 	}
 }
 
+// revocation is what is on the back of a sheet.
+const revocation = `-----BEGIN PGP PUBLIC KEY BLOCK-----
+Comment: This is a revocation certificate
+
+wpMEIBYKADsWIQQbxgH1CNTo1Zg2WmOvPqYbSmA5UgUCajXJ8B0dAFRoaXMga2V5
+aXMgbm8gbG9uZ2VyAAoJEK8+phtKYDlSxDkA/3RyAGUiBEGINxAsdHEtU0hBUkUt
+AP9PZSsAACo9
+=Qx1b
+-----END PGP PUBLIC KEY BLOCK-----
+`
+
 // TestForgiving: how a share may come back from paper, mail or a saved page.
 func TestForgiving(t *testing.T) {
 	s := newShares(t, 3, 5)[3]
@@ -226,6 +237,12 @@ func TestForgiving(t *testing.T) {
 		}, text)),
 		"letters for digits":      []byte(strings.NewReplacer("0", "O", "1", "I").Replace(text)),
 		"words around":            []byte("Rallyvault recovery share 4 of 5\n\nKeep this.\n\n" + text + "\nNever photograph it. Share it with nobody.\n"),
+		"the back":                []byte(text + "\f" + revocation),
+		"the back first":          []byte(revocation + text),
+		"the back typed wrong":    []byte(text + strings.NewReplacer("0", "O", "-", "", "PGP", "PCP").Replace(strings.ToLower(revocation))),
+		"half the back":           []byte(text + revocation[:150]),
+		"no end marker, the back": []byte(strings.Replace(text, "-----END RALLYVAULT SHARE-----\n", "", 1) + revocation),
+		"page with the back":      []byte("<pre>" + text + "</pre><pre>" + strings.ReplaceAll(revocation, "+", "&#43;") + "</pre>"),
 		"no end marker":           []byte(strings.Replace(text, "-----END RALLYVAULT SHARE-----\n", "", 1)),
 		"quoted mail":             []byte("> " + strings.ReplaceAll(text, "\n", "\n> ")),
 		"page":                    []byte("<!DOCTYPE html><title>Share</title><style>p{a:b}</style><pre class=\"k\">\n" + text + "</pre><p>1 &lt; 2</p>"),
