@@ -39,6 +39,64 @@ func MakeRevocation(ctx context.Context, s *vault.Session) ([]byte, error) {
 	return signer.Revocation(pgp.NoReason, s.Now())
 }
 
+// A Renewal is what is left to do after the group's OpenPGP key was replaced: tell
+// partners. None of it is secret, and none is kept.
+type Renewal struct {
+	SigningCertificate        // of the new key, certified by the old one
+	Previous           string // fingerprint of the old key, "" if its certificate is lost, too
+
+	// Statement says to partners, signed in the clear by the old key, which one replaces
+	// it. Revocation ends the old key, armored: as superseded, so that what it signed
+	// before counts as it did. Both are nil if the old key could not be opened.
+	Statement, Revocation []byte
+}
+
+// RenewSigning puts a new OpenPGP key in place of the group's, see
+// [vault.Session.RenewSigning]. Receipts of partners are signed with keys of theirs, and
+// stay good.
+func RenewSigning(ctx context.Context, s *vault.Session) (*Renewal, error) {
+	var out *Renewal
+	err := s.RenewSigning(ctx, func(r vault.Renewing) (made vault.Signing, err error) {
+		out, made, err = renew(r, s.Now())
+		return made, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func renew(r vault.Renewing, now time.Time) (out *Renewal, made vault.Signing, err error) {
+	out = &Renewal{}
+	if len(r.Old.Certificate) > 0 {
+		if out.Previous, err = pgp.Fingerprint(r.Old.Certificate); err != nil {
+			return nil, made, err
+		}
+	}
+	if len(r.Old.Private.Bytes()) == 0 {
+		made, err = NewSigning(r.Organisation, now)
+	} else {
+		var old *pgp.Signer
+		if old, err = pgp.OpenSigner(r.Old.Private); err != nil {
+			return nil, made, err
+		}
+		out.Previous = old.Fingerprint()
+		if made.Private, made.Certificate, out.Statement, err = pgp.Succeed(old, r.Organisation, now); err == nil {
+			// A second later: what is signed in the second of a revocation does not
+			// count everywhere, and the statement is signed in this one.
+			out.Revocation, err = old.Revocation(pgp.Superseded, now.Add(time.Second))
+		}
+	}
+	if err == nil {
+		out.SigningCertificate, err = signingCertificate(made.Certificate)
+	}
+	if err != nil {
+		made.Private.Wipe()
+		return nil, vault.Signing{}, err
+	}
+	return out, made, nil
+}
+
 // A SigningCertificate is the public half, to hand to partners.
 type SigningCertificate struct {
 	Armored     []byte // ASCII armor, RFC 9580 section 6.2
@@ -52,6 +110,10 @@ func ReadSigningCertificate(ctx context.Context, s *vault.Session) (SigningCerti
 	if err != nil {
 		return SigningCertificate{}, err
 	}
+	return signingCertificate(certificate)
+}
+
+func signingCertificate(certificate []byte) (SigningCertificate, error) {
 	armored, err := pgp.Armor(certificate)
 	if err != nil {
 		return SigningCertificate{}, err

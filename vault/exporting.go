@@ -36,6 +36,7 @@ type NewExport struct {
 type Exporting struct {
 	s        *Session
 	id       string
+	signing  string // factSigning: with which of the group's keys it is signed
 	may      *reach
 	m        *statement
 	fields   []sheet.Field
@@ -92,7 +93,7 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 	if _, err := s.exportKey(ctx); err != nil {
 		return nil, err
 	}
-	e = &Exporting{s: s, id: newID(), o: o, hash: sha256.New(), withheld: map[sheet.Consent]int{}, unlock: func() {}}
+	e = &Exporting{s: s, id: newID(), signing: s.v.statement(s.v.ID()).fact(factSigning), o: o, hash: sha256.New(), withheld: map[sheet.Consent]int{}, unlock: func() {}}
 	for i, id := range o.Partners {
 		if slices.Contains(o.Partners[:i], id) {
 			return nil, invalid("partner-twice", "a partner is named twice")
@@ -437,6 +438,9 @@ func (e *Exporting) Commit(ctx context.Context) (*Export, error) {
 			if t.current(string(p.ID)) != p.statement {
 				return &Error{Kind: Conflict, Op: op, Code: "partner-changed", Msg: "a partner was changed at the same moment; nothing was sent", Hint: "look at it again: rallyvault partner show"}
 			}
+		}
+		if t.current(v.ID()).fact(factSigning) != e.signing { // signed by a key that ended meanwhile
+			return errExportOvertaken()
 		}
 		if t.current(m.object) != m { // another export of it is a change, too
 			return errExportOvertaken()

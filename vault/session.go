@@ -474,11 +474,15 @@ func (s *Session) Organisation(ctx context.Context) (name string, err error) {
 		if err != nil {
 			return err
 		}
-		body, err := s.v.openBlob(ctx, self, blobOrganisation, bind(blobOrganisation, self.vault), o)
-		name = strings.TrimRight(string(body), " ") // see pad
+		name, err = s.organisation(ctx, self, o)
 		return err
 	})
 	return name, err
+}
+
+func (s *Session) organisation(ctx context.Context, self *statement, o *agebox.Identity) (string, error) {
+	body, err := s.v.openBlob(ctx, self, blobOrganisation, bind(blobOrganisation, self.vault), o)
+	return strings.TrimRight(string(body), " "), err // see pad
 }
 
 // SigningKey returns the group's OpenPGP private key. Organisers may, and who holds a

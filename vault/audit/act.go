@@ -28,6 +28,7 @@ const (
 	RecoveryRenew Act = "recovery.renew" // new recovery shares were made, those before are dead; Count is the number of lists they cover
 	RecoveryCover Act = "recovery.cover" // Count lists were sealed to the recovery shares that there are
 	GroupRekey    Act = "group.rekey"    // P was replaced by one that nobody who lost a grant to export has
+	SigningRenew  Act = "signing.renew"  // By put another OpenPGP key in place of the group's
 
 	ListCreate        Act = "list.create"         // a list was made; Deadline is its end
 	ListEdit          Act = "list.edit"           // title, purpose or fields were edited; Fields are those added
@@ -93,7 +94,7 @@ func (a Act) Valid() bool {
 	switch a {
 	case VaultSetup, VaultPurge, ClockAccepted, VaultReview, VaultLockdown, TamperFound,
 		SessionOpen, SessionClose, SessionEnd, MemberPassphrase,
-		MemberInvite, MemberJoin, MemberReset, MemberDisable, MemberPromote, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover, GroupRekey,
+		MemberInvite, MemberJoin, MemberReset, MemberDisable, MemberPromote, MemberRecover, MemberInviteLapse, RecoveryRenew, RecoveryCover, GroupRekey, SigningRenew,
 		ListCreate, ListEdit, ListFieldDrop, ListShorten, ListRead, ListImport, ListImportUndo, ListImportLapse, ListPreview, ListRekey, ListStewardAdd, ListStewardRemove,
 		ListDestroyIntent, ListDestroy,
 		AccessRequest, AccessGrant, AccessDeny, AccessRevoke, AccessLapse, AccessPurge, SliceCut,

@@ -454,7 +454,7 @@ func TestActs(t *testing.T) {
 		audit.SessionClose, audit.MemberPassphrase, audit.ListCreate, audit.ListEdit, audit.ListFieldDrop,
 		audit.ListShorten, audit.ListRead, audit.ListImport, audit.ListImportUndo, audit.ListImportLapse, audit.ListPreview, audit.ListDestroyIntent, audit.ListDestroy,
 		audit.MemberInvite, audit.MemberJoin, audit.MemberReset, audit.MemberRecover, audit.MemberInviteLapse,
-		audit.RecoveryRenew, audit.RecoveryCover, audit.ContactAdd, audit.ContactCorrect, audit.ContactErase, audit.ContactFind,
+		audit.RecoveryRenew, audit.RecoveryCover, audit.GroupRekey, audit.SigningRenew, audit.ContactAdd, audit.ContactCorrect, audit.ContactErase, audit.ContactFind,
 	} {
 		if !a.Valid() {
 			t.Errorf("%q is not valid", a)
