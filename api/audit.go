@@ -27,6 +27,17 @@ func (s *Server) getSigningKey(c echo.Context, m *vault.Session) error {
 	return c.Blob(http.StatusOK, "application/pgp-keys", cert.Armored)
 }
 
+// postSigningRenewal handles POST /v1/signing-key/renewals. What it answers is not kept:
+// the old key, which signed some of it, is gone.
+func (s *Server) postSigningRenewal(c echo.Context, m *vault.Session) error {
+	r, err := sharing.RenewSigning(c.Request().Context(), m)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusCreated, client.Renewal{Certificate: string(r.Armored), Fingerprint: r.Fingerprint, Previous: r.Previous,
+		Statement: string(r.Statement), Revocation: string(r.Revocation)})
+}
+
 // getAuditEntries handles GET /v1/audit/entries: a JSON array, or NDJSON for
 // those who accept that.
 func (s *Server) getAuditEntries(c echo.Context, m *vault.Session) error {

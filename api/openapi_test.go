@@ -136,7 +136,7 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"ImportReport": client.ImportReport{}, "Undoing": client.Undoing{}, "Checkpoint": client.Checkpoint{}, "Verification": client.Verification{},
 		"NewPassphrase": client.NewPassphrase{}, "Member": client.Member{}, "NewMember": client.NewMember{}, "MemberRef": client.MemberRef{}, "Disabled": client.Disabled{},
 		"Invitation": client.Invitation{}, "Joining": client.Joining{}, "Joined": client.Joined{}, "Recovery": client.Recovery{},
-		"RecoveryOrder": client.RecoveryOrder{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{},
+		"RecoveryOrder": client.RecoveryOrder{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{}, "Renewal": client.Renewal{},
 		"SessionInfo": client.SessionInfo{}, "Ended": client.Ended{},
 		"Review": client.Review{}, "ReviewList": client.ReviewList{}, "Proposal": client.Proposal{},
 		"Access": client.Access{}, "AccessRequest": client.AccessRequest{}, "Approval": client.Approval{}, "Denial": client.Denial{},

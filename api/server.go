@@ -185,6 +185,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.GET("/v1/notices/:notice/message", s.streaming(s.getNoticeMessage))
 
 	e.GET("/v1/signing-key", s.member(s.getSigningKey))
+	e.POST("/v1/signing-key/renewals", s.opening(s.postSigningRenewal))
 	e.GET("/v1/audit/entries", s.streaming(s.getAuditEntries))
 	e.GET("/v1/audit/checkpoint", s.member(s.getCheckpoint))
 	e.POST("/v1/audit/verifications", s.opening(s.postVerification))

@@ -50,6 +50,28 @@ func (c *Client) SigningKey(ctx context.Context) (armored []byte, fingerprint st
 	return armored, resp.Header.Get(FingerprintHeader), nil
 }
 
+// A Renewal is what partners need to know after the organisation's OpenPGP key was
+// replaced. The server keeps none of it but the certificate.
+type Renewal struct {
+	Certificate string `json:"certificate"` // the new one, armored
+	Fingerprint string `json:"fingerprint"`
+	Previous    string `json:"previous"`   // fingerprint of the old one; "" if its certificate was lost
+	Statement   string `json:"statement"`  // which key replaces which, signed in the clear by the old one; "" if that was lost
+	Revocation  string `json:"revocation"` // of the old key, armored; "" likewise
+}
+
+// RenewSigningKey replaces the organisation's OpenPGP key.
+func (c *Client) RenewSigningKey(ctx context.Context) (*Renewal, error) {
+	var r Renewal
+	if err := c.call(ctx, http.MethodPost, "/v1/signing-key/renewals", nil, &r); err != nil {
+		return nil, err
+	}
+	if r.Certificate == "" || r.Fingerprint == "" {
+		return nil, notRallyvault(nil)
+	}
+	return &r, nil
+}
+
 // AuditLog writes the entries from number from on to w, as one JSON array of
 // {"n","time","act",...}, while they arrive.
 func (c *Client) AuditLog(ctx context.Context, from int64, w io.Writer) error {
