@@ -122,3 +122,55 @@ func (m *machine) signingKey() (certificate, fingerprint string) {
 	}
 	return stdout, found
 }
+
+// TestRenewedKey: what signing-key renew writes is what partners need. GnuPG takes the
+// new certificate, reads the statement as signed by the old key, and ends that by its
+// revocation; sheets of before end the old key, sheets of afterwards the new one.
+func TestRenewedKey(t *testing.T) {
+	t.Parallel()
+	g := newGPG(t)
+	m := newMachine(t)
+	m.must("", "setup", "--organisation", "G", "--handle", "heron", "--passphrase-file", m.path("pass"), "--recovery", "2/3", "--recovery-out", m.path("shares"), "--data", m.data())
+	m.serve()
+	m.login()
+	certificate, old := m.signingKey()
+	g.take(certificate)
+	code, _, stderr := m.run("", "signing-key", "renew", "--out", m.path("new"))
+	if code != 0 || !strings.Contains(stderr, "recovery renew") || strings.Contains(stderr, "BEGIN") {
+		t.Fatalf("got %d %s", code, stderr)
+	}
+	read := func(name string) string {
+		b, err := os.ReadFile(m.path("new", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	certificate, fresh := m.signingKey()
+	if fresh == old || read("certificate.asc") != certificate {
+		t.Errorf("the certificate that was written is not that of %s", fresh)
+	}
+	statement := read("succession.txt")
+	if out, err := g.run(statement, "--status-fd", "1", "--verify"); err != nil || !strings.Contains(out, "VALIDSIG "+old) {
+		t.Errorf("the statement: %v\n%s", err, out)
+	}
+	if flat := strings.ReplaceAll(statement, " ", ""); !strings.Contains(flat, old) || !strings.Contains(flat, fresh) {
+		t.Errorf("the statement does not name both:\n%s", statement)
+	}
+	g.take(certificate)
+	if out, err := g.run("", "--check-sigs", "--with-colons", fresh); err != nil || !regexp.MustCompile(`(?m)^sig:!:[^\n]*:`+old[24:]+`:`).MatchString(out) {
+		t.Errorf("not certified by the old key: %v\n%s", err, out)
+	}
+	g.take(read("revocation.asc"))
+	if !g.revoked(old) || g.revoked(fresh) {
+		t.Errorf("revoked: old %v, new %v", g.revoked(old), g.revoked(fresh))
+	}
+	m.must("", "recovery", "renew", "--recovery", "2/3", "--recovery-out", m.path("later"), "--passphrase-file", m.path("pass"))
+	g.take(backOf(t, m.path("shares", "share-1-of-3.txt")))
+	if g.revoked(fresh) {
+		t.Error("a sheet of before ends the new key")
+	}
+	if g.take(backOf(t, m.path("later", "share-1-of-3.txt"))); !g.revoked(fresh) {
+		t.Error("a new sheet does not end the new key")
+	}
+}
