@@ -1,9 +1,14 @@
 package main
 
 import (
+	"database/sql"
 	"html"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -172,5 +177,110 @@ func TestRenewedKey(t *testing.T) {
 	}
 	if g.take(backOf(t, m.path("later", "share-1-of-3.txt"))); !g.revoked(fresh) {
 		t.Error("a new sheet does not end the new key")
+	}
+}
+
+// TestRenewedKeyOnABadLine: after a lost answer the command says whether the key was
+// replaced, or that it does not know, and leaves no directory without papers.
+func TestRenewedKeyOnABadLine(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.setup()
+	target, err := url.Parse(m.serve().url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cut{proxy: httputil.NewSingleHostReverseProxy(target)}
+	ts := httptest.NewServer(c)
+	t.Cleanup(ts.Close)
+	m.env = append(m.env, "RALLYVAULT_SERVER="+ts.URL)
+	m.login()
+	_, before := m.signingKey()
+	renew, ask := "POST /v1/signing-key/renewals", "GET /v1/signing-key"
+	for _, tt := range []struct {
+		name                   string
+		request, answer, after *string
+		renewed                bool
+		says                   string
+	}{
+		{"the request is lost", &renew, nil, nil, false, ""},
+		{"its answer is lost", nil, &renew, nil, true, "was replaced all the same"},
+		{"everything is lost from then on", nil, &renew, &ask, true, "is not known"},
+	} {
+		c.lost.Store(false)
+		c.request.Store(tt.request)
+		c.answer.Store(tt.answer)
+		c.after.Store(tt.after)
+		code, _, stderr := m.run("", "signing-key", "renew", "--out", m.path("new"))
+		c.request.Store(nil)
+		c.answer.Store(nil)
+		c.after.Store(nil)
+		if code != 9 || !strings.Contains(stderr, tt.says) || tt.says == "" && strings.Contains(stderr, "replaced") {
+			t.Errorf("%s: got exit %d: %s", tt.name, code, stderr)
+		}
+		if _, err := os.Stat(m.path("new")); err == nil {
+			t.Errorf("%s: a directory is left", tt.name)
+		}
+		_, now := m.signingKey()
+		if (now != before) != tt.renewed {
+			t.Errorf("%s: got %s after %s, want it renewed %v", tt.name, now, before, tt.renewed)
+		}
+		before = now
+	}
+}
+
+// TestRenewedKeyOnAFullDisk: papers that cannot be written are printed, as nobody can
+// make them again.
+func TestRenewedKeyOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.setup()
+	m.serve()
+	m.login()
+	c := m.command(t.Context(), "signing-key", "renew", "--out", m.path("new"))
+	// No file may grow beyond half a kilobyte, and the session file is not written here.
+	c.Args = append([]string{"sh", "-c", `trap "" XFSZ; ulimit -f 1; exec "$@"`, "sh"}, append([]string{c.Path}, c.Args[1:]...)...)
+	c.Path = "/bin/sh"
+	out, err := c.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "BEGIN PGP SIGNED MESSAGE") || len(pgpBlock.FindAllString(string(out), -1)) != 2 {
+		t.Errorf("got %v\n%s", err, out)
+	}
+}
+
+// TestSpoiledSigningKey: a key that does not open any more keeps nobody from new sheets,
+// which have no back then, and is replaced by one that has.
+func TestSpoiledSigningKey(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.setup()
+	db, err := sql.Open("sqlite", filepath.Join(m.data(), "vault.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`UPDATE blob SET data = zeroblob(length(data)) WHERE name = 'signing-key'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m.serve()
+	m.login()
+	sheets := func(dir string) (sheet, stderr string) {
+		code, _, stderr := m.run("", "recovery", "renew", "--recovery", "2/3", "--recovery-out", m.path(dir), "--passphrase-file", m.path("pass"))
+		b, err := os.ReadFile(m.path(dir, "share-1-of-3.txt"))
+		if code != 0 || err != nil {
+			t.Fatalf("got %d %s, %v", code, stderr, err)
+		}
+		return string(b), stderr
+	}
+	if sheet, stderr := sheets("without"); strings.Contains(sheet, "PGP") || strings.Contains(sheet, "2 of 2") || !strings.Contains(stderr, "signing-key renew") {
+		t.Errorf("got %s\n%s", stderr, sheet)
+	}
+	code, _, stderr := m.run("", "signing-key", "renew", "--out", m.path("new"))
+	if got := strings.Join(filesIn(t, m.path("new")), " "); code != 0 || got != "certificate.asc" || !strings.Contains(stderr, "could not be opened") {
+		t.Errorf("got %d, %s: %s", code, got, stderr)
+	}
+	if sheet, _ := sheets("with"); !pgpBlock.MatchString(sheet) {
+		t.Errorf("no revocation of the new key:\n%s", sheet)
 	}
 }

@@ -136,8 +136,10 @@ func (p *program) renewalLost(ctx context.Context, l *link, before string, err e
 	_, now, askErr := l.SigningKey(ctx)
 	switch {
 	case askErr != nil:
-		p.warn("whether the key was replaced is not known; before it was %s", before)
-		p.hint("compare it with rallyvault signing-key")
+		p.warn("whether the key was replaced is not known")
+		if before != "" {
+			p.hint("it was " + before + ": compare it with rallyvault signing-key")
+		}
 	case now != before:
 		p.warn("the key was replaced all the same: it is %s now, and what the old one signed to say so is lost", now)
 		p.hint("rallyvault signing-key prints the certificate; partners compare its fingerprint with you. The back of a recovery sheet ends the old key")
