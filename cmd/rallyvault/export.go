@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -86,7 +87,9 @@ func (p *program) exportCmd() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				p.note("%s agreed to be shared; left out: %d who said no, %d who were not asked", counted(done.Contacts, "person", "people"), done.WithheldWhy.No, done.WithheldWhy.Unasked)
+				if !p.json { // in JSON it is part of the answer
+					p.note("%s agreed to be shared; left out: %d who said no, %d who were not asked", counted(done.Contacts, "person", "people"), done.WithheldWhy.No, done.WithheldWhy.Unasked)
+				}
 				if done.Status == vault.ExportWaiting {
 					return exportWaits(done)
 				}
@@ -118,13 +121,26 @@ func exportWaits(e *client.Export) error {
 	return err
 }
 
-// notThere refuses a file that is there already, before anything is done for it.
+// waitsStill says of an export that is asked for too early until when it waits, as
+// when it was made.
+func waitsStill(e *client.Export, err error) error {
+	if vault.KindOf(err) == vault.Waiting {
+		return exportWaits(e)
+	}
+	return err
+}
+
+// notThere refuses a file that is there already, or that cannot be made, before
+// anything is done for it.
 func notThere(name string) error {
 	if name == "-" {
 		return nil
 	}
 	if _, err := os.Lstat(name); err == nil {
 		return errFileExists(name)
+	}
+	if _, err := os.Stat(filepath.Dir(name)); err != nil {
+		return fileError(name, err)
 	}
 	return nil
 }
@@ -133,6 +149,7 @@ func notThere(name string) error {
 // said of it on stderr. It is compared with the hash that the ledger has.
 func (p *program) takeOut(ctx context.Context, l *link, e *client.Export, out string) error {
 	sum := sha256.New()
+	said := e
 	write := func(w io.Writer) error {
 		if err := l.Message(ctx, e.ID, io.MultiWriter(w, sum)); err != nil {
 			return err
@@ -140,23 +157,33 @@ func (p *program) takeOut(ctx context.Context, l *link, e *client.Export, out st
 		if hex.EncodeToString(sum.Sum(nil)) != e.SHA256 {
 			return &vault.Error{Kind: vault.CannotOpen, Code: "message-other", Msg: "what the server sent is not the message that is in the ledger", Hint: "do not use it; look at the server's log"}
 		}
-		return nil
+		if e.Status != vault.ExportWaiting {
+			return nil
+		}
+		// Taking it out was what ended that it waits.
+		now, err := l.ExportByID(ctx, e.ID)
+		if err == nil {
+			said = now
+		}
+		return err
 	}
 	if out == "-" {
-		p.begun = true
-		if err := write(p.stdout); err != nil {
-			return err
+		w := &heldBack{p: p}
+		if err := write(w); err != nil {
+			p.answer.Reset()
+			p.begun = w.live
+			return waitsStill(e, err)
 		}
 		if p.json {
-			return writeJSON(p.stderr, e)
+			return writeJSON(p.stderr, said)
 		}
-		exportText(p.stderr, e)
+		exportText(p.stderr, said)
 		return nil
 	}
 	if _, err := newFile(out, write); err != nil {
-		return err
+		return waitsStill(e, err)
 	}
-	p.say(e, func(w io.Writer) { exportText(w, e) })
+	p.say(said, func(w io.Writer) { exportText(w, said) })
 	return nil
 }
 
@@ -289,9 +316,13 @@ func (p *program) exportGetCmd() *cobra.Command {
 
 func (p *program) exportLinkCmd() *cobra.Command {
 	return p.command(verb{use: "link ID", short: "a link with which the sealed message can be taken out once", min: 1, max: 1, run: p.ofExport(func(ctx context.Context, l *link, id vault.ExportID) error {
-		made, err := l.LinkExport(ctx, id)
+		e, err := l.ExportByID(ctx, id)
 		if err != nil {
 			return err
+		}
+		made, err := l.LinkExport(ctx, id)
+		if err != nil {
+			return waitsStill(e, err)
 		}
 		p.note("it works once, until %s; whoever has it sees that you sent something to this partner, and opens nothing", timeText(made.Expires))
 		p.say(made, func(w io.Writer) { fmt.Fprintln(w, made.URL) })
@@ -315,10 +346,17 @@ func (p *program) exportMailCmd() *cobra.Command {
 			case eml == "" || eml == "-":
 				return usage("say where to write it: --eml FILE")
 			}
+			if err := notThere(eml); err != nil {
+				return err
+			}
 			return p.ofExport(func(ctx context.Context, l *link, id vault.ExportID) error {
-				n, err := newFile(eml, func(w io.Writer) error { return l.Mail(ctx, id, client.Addressee{To: to, From: from}, w) })
+				e, err := l.ExportByID(ctx, id)
 				if err != nil {
 					return err
+				}
+				n, err := newFile(eml, func(w io.Writer) error { return l.Mail(ctx, id, client.Addressee{To: to, From: from}, w) })
+				if err != nil {
+					return waitsStill(e, err)
 				}
 				p.say(map[string]any{"id": id, "status": "done", "bytes": n}, func(w io.Writer) { fmt.Fprintf(w, "%s written\n", bytesText(n)) })
 				return nil

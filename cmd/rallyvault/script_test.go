@@ -25,6 +25,7 @@ import (
 //	serve [ARGS]          start a server on the directory data, wait until it listens; set-up link in $SETUP
 //	halt, crash           end it with SIGTERM (wants exit 0) or SIGKILL
 //	get NAME REGEXP       set $NAME to the first group matched in out
+//	partnerkeys, decrypt, sign   see partner_script_test.go
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -39,10 +40,12 @@ func TestScript(t *testing.T) {
 			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir+"/runtime")
 			env.Setenv(testWorkFactor, "8")
 			env.Values[serverKey{}] = &scriptServer{}
+			env.Values[keysKey{}] = map[string]*testKey{}
 			return os.WriteFile(env.WorkDir+"/pass", []byte(testPassphrase+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": scriptRun, "until": scriptUntil, "serve": scriptServe, "halt": scriptHalt, "crash": scriptCrash, "get": scriptGet,
+			"partnerkeys": scriptPartnerKeys, "decrypt": scriptDecrypt, "sign": scriptSign,
 		},
 	})
 }
