@@ -52,6 +52,7 @@ const (
 
 // demoMarks are what a disk must not show, in any spelling of their case.
 var demoMarks = []string{"marisol", "ejemplo", "muestra", "prueba", "beispiel", "esempio", "example.org",
+	"ficticia", "imaginario", "pier legal aid", "bail hearing", "555-0166", "5550166", "do not pass it on", "rvx_",
 	"555-0171", "5550171", "5550172", "5550173", "5550174", "219-09-9999", "harbour", "next rally", "tuesday", demoHandle, demoGuest,
 	"willow copper", "teapot quill", "meadow cobalt", "SECRET-KEY"}
 
@@ -134,7 +135,7 @@ func (p *program) tellDemo(ctx context.Context, s *story) (err error) {
 	defer os.RemoveAll(dir)
 	d := &demoRun{story: s, workFactor: p.workFactor, passphrase: demoPassphrase(), cfg: Config{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0"}}
 	defer d.stop()
-	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.share, d.leave, d.seize, d.check, d.lose, d.end, d.pair, d.close} {
+	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.share, d.send, d.leave, d.seize, d.check, d.lose, d.end, d.pair, d.close} {
 		if err := part(ctx); err != nil {
 			return err
 		}
