@@ -15,6 +15,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/crypto/pgp"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -26,7 +27,7 @@ var (
 		"organiser", // and steward of every list here
 		"organiser, no list",
 		"steward", "member", "holder", "corrector", "adder", "eraser", "caller", "lapsed", "revoked", "pending",
-		"steward elsewhere", "signed out",
+		"steward elsewhere", "exporter", "disabled", "signed out",
 	}
 	targets = []string{"public", "private", "absent", "destroyed"}
 
@@ -36,11 +37,13 @@ var (
 
 	// Those that do not change what the others are told come first.
 	doings = []string{"read", "find", "show", "ls", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten",
-		"request", "approve", "deny", "revoke", "approve granted", "deny granted", "revoke granted", "destroy"}
+		"request", "approve", "deny", "revoke", "approve granted", "deny granted", "revoke granted",
+		"export", "exports", "export show", "export show own", "message", "link", "mail", "receipt", "export approve", "withdraw",
+		"partners", "partner show", "partner sheet", "partner add", "partner verify", "partner update", "partner rm", "destroy"}
 )
 
 // ofFields are the doings that name fields.
-var ofFields = []string{"read", "find", "cut", "add", "correct", "request", "approve"}
+var ofFields = []string{"export", "read", "find", "cut", "add", "correct", "request", "approve"}
 
 // What the holder was granted, and the request that waits asks for; and what the
 // adder may fill in.
@@ -76,6 +79,11 @@ var (
 	notField   = verdict{422, "invalid", "field-not-in-list"}
 	notAsked   = verdict{422, "invalid", "field-not-asked"}
 	notPending = verdict{409, "conflict", "not-pending"}
+	noKey      = verdict{403, "forbidden", "no-export-key"}
+	noExport   = verdict{404, "not-found", "no-such-export"}
+	noPartner  = verdict{404, "not-found", "no-such-partner"}
+	noMessage  = verdict{410, "gone", "message-gone"}
+	notWaiting = verdict{409, "conflict", "not-waiting"}
 )
 
 // steward reports who holds a list's key, by the matrix's set-up.
@@ -113,8 +121,14 @@ func (c cell) own() bool {
 // rule is the table "Who may" of the contract. What it does not name is refused.
 func (c cell) rule() verdict {
 	switch {
-	case c.who == "signed out":
+	case c.who == "signed out" || c.who == "disabled":
 		return signedOut
+	case c.act == "export":
+		return c.ruleExport()
+	case slices.Contains(ofLedger, c.act):
+		return c.ruleLedger()
+	case strings.HasPrefix(c.act, "partner"):
+		return c.rulePartner()
 	case c.act == "ls" || c.act == "find":
 		return done // and nothing is shown that is not in scope
 	}
@@ -209,6 +223,70 @@ func (c cell) rule() verdict {
 	return noSteward
 }
 
+// ofLedger are the doings with what was exported.
+var ofLedger = []string{"exports", "export show", "export show own", "message", "link", "mail", "receipt", "export approve", "withdraw"}
+
+// ruleExport is who may export a list: a steward who is an organiser, as what partners
+// are and what is signed with is sealed to a key of the organisers; and who was granted
+// it by one.
+func (c cell) ruleExport() verdict {
+	switch {
+	case c.list == "absent":
+		return noList
+	case c.list == "destroyed":
+		return gone
+	case c.list == "private" && !c.steward():
+		return noList
+	case c.who == "exporter" && slices.Contains(filled, c.field):
+		return done
+	case c.who == "exporter":
+		return outside
+	case !c.steward():
+		return noGrant
+	case !c.organiser():
+		return noKey
+	case c.field == "city":
+		return outside
+	}
+	return done
+}
+
+// ruleLedger: organisers see all that was exported, who was granted to export what is
+// their own, and nobody else can tell whether there is any.
+func (c cell) ruleLedger() verdict {
+	switch own := c.act == "export show own" && c.list == "public"; {
+	case !c.organiser() && c.act == "export approve":
+		return noRole
+	case !c.organiser() && c.who != "exporter":
+		return noKey
+	case c.act == "exports":
+		return done
+	case c.list == "absent", c.who == "exporter" && !own:
+		return noExport
+	case c.act == "export approve":
+		return notWaiting
+	case c.list == "destroyed" && slices.Contains([]string{"message", "link", "mail", "withdraw"}, c.act):
+		return noMessage
+	}
+	return done
+}
+
+// rulePartner: partners are the organisers'; who was granted to export sees them.
+func (c cell) rulePartner() verdict {
+	changes := c.act != "partners" && c.act != "partner show" && c.act != "partner sheet"
+	switch {
+	case !c.organiser() && changes && c.act != "partner verify":
+		return noRole
+	case !c.organiser() && c.who != "exporter":
+		return noKey
+	case c.list == "absent" && c.act != "partners" && c.act != "partner add":
+		return noPartner
+	case changes && !c.organiser():
+		return noRole
+	}
+	return done
+}
+
 // A matrix is a house with all of these people and lists.
 type matrix struct {
 	*house
@@ -221,11 +299,17 @@ type matrix struct {
 	slices           map[string]vault.AccessID // likewise: the caller's, and on the private list a steward's
 	others           []vault.AccessID          // of the public list: the lapsed one, the revoked one, the corrector's and so on
 	days, count      int
+
+	key     *partnerKey
+	spare   *partnerKey                // what is refused takes no new one
+	partner map[string]vault.PartnerID // by list, for want of another place: there is one, and one that is not
+	exports map[string]*client.Export  // by list
+	own     map[string]vault.ExportID  // the exporter's
 }
 
 func (m *matrix) handle(who string) string {
 	return map[string]string{"organiser": handle, "organiser, no list": "osprey", "steward": "stork", "member": "martin", "holder": "hoopoe", "corrector": "curlew", "adder": "avocet", "eraser": "eider", "caller": "catbird", "lapsed": "lark",
-		"revoked": "raven", "pending": "plover", "steward elsewhere": "egret"}[who]
+		"revoked": "raven", "pending": "plover", "steward elsewhere": "egret", "exporter": "dunlin", "disabled": "dodo"}[who]
 }
 
 func newMatrix(t *testing.T) *matrix {
@@ -235,7 +319,8 @@ func newMatrix(t *testing.T) *matrix {
 		tokens: map[string]string{}, clients: map[string]*client.Client{}, lists: map[string]vault.ListID{"absent": absent},
 		contacts: map[string]vault.ContactID{"absent": absent}, batches: map[string]vault.BatchID{"absent": absent},
 		pending: map[string]vault.AccessID{"absent": absent}, granted: map[string]vault.AccessID{"absent": absent},
-		slices: map[string]vault.AccessID{"absent": absent}, days: 80}
+		slices: map[string]vault.AccessID{"absent": absent}, days: 80,
+		key: newPartnerKey(t), spare: newPartnerKey(t), partner: map[string]vault.PartnerID{"absent": absent}, exports: map[string]*client.Export{"absent": {ID: absent}}, own: map[string]vault.ExportID{}}
 	ctx := t.Context()
 	m.tokens["organiser"], m.clients["organiser"] = m.token, m.Client
 	join := func(who string, role vault.Role) {
@@ -253,6 +338,7 @@ func newMatrix(t *testing.T) *matrix {
 	for _, who := range persons[2 : len(persons)-1] {
 		join(who, vault.Plain)
 	}
+	m.partner["public"] = m.house.partner(t, "Quillfeather Aid", m.key)
 	for _, list := range []string{"public", "private", "destroyed"} {
 		m.lists[list] = m.newList(t, list, "steward")
 		var err error
@@ -261,6 +347,12 @@ func newMatrix(t *testing.T) *matrix {
 			t.Fatal(err)
 		}
 		m.contacts[list] = added.ID
+		if err := m.CorrectContact(ctx, m.lists[list], added.ID, client.Correction{Shareable: "yes"}); err != nil {
+			t.Fatal(err)
+		}
+		m.partner[list] = m.partner["public"]
+		m.exports[list] = m.house.send(t, m.lists[list], m.partner[list])
+		m.own[list] = m.exports[list].ID
 		m.batches[list] = m.imported(t, list)
 		m.pending[list], m.granted[list] = m.request(t, list, "approve"), m.request(t, list, "revoke granted")
 		a, err := m.CutSlice(ctx, m.lists[list], client.Cut{Member: m.handle(m.caller(list)), Fields: asked, Contacts: []vault.ContactID{added.ID}, For: 8 * 3600, Reason: "Purposeful"})
@@ -270,7 +362,7 @@ func newMatrix(t *testing.T) *matrix {
 		m.slices[list] = a.ID
 	}
 	m.newList(t, "elsewhere", "steward elsewhere")
-	for _, who := range []string{"lapsed", "revoked", "corrector", "adder", "eraser"} {
+	for _, who := range []string{"lapsed", "revoked", "corrector", "adder", "eraser", "exporter"} {
 		r := client.AccessRequest{Fields: asked, For: 72 * 3600, Reason: "Purposeful"}
 		switch who {
 		case "lapsed", "revoked":
@@ -281,6 +373,8 @@ func newMatrix(t *testing.T) *matrix {
 			r.Fields, r.Actions = filled, []string{"add"}
 		case "eraser":
 			r.Actions = []string{"erase"}
+		case "exporter":
+			r.Fields, r.Actions = filled, []string{"export"}
 		}
 		a, err := m.clients[who].RequestAccess(ctx, m.lists["public"], r)
 		if err == nil {
@@ -293,6 +387,15 @@ func newMatrix(t *testing.T) *matrix {
 			t.Fatal(err)
 		}
 		m.others = append(m.others, a.ID)
+	}
+	e, err := m.clients["exporter"].Export(ctx, m.lists["public"], client.NewExport{Partners: []vault.PartnerID{m.partner["public"]}, Fields: filled, Purpose: "Purposeful", DeleteBy: time.Now().AddDate(0, 1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.own["public"] = e.ID
+	m.own["absent"] = absent
+	if _, err := m.DisableMember(ctx, m.handle("disabled")); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := m.DestroyList(ctx, m.lists["destroyed"]); err != nil {
 		t.Fatal(err)
@@ -414,6 +517,25 @@ func (m *matrix) try(t *testing.T, c cell, allowed bool) answer {
 		}
 		return m.do(t, method, path, text, append(headers, token...)...)
 	}
+	export, partner, key := m.exports[c.list], m.partner[c.list], m.spare
+	if allowed {
+		switch c.act {
+		case "partner add":
+			key = newPartnerKey(t)
+		case "receipt", "withdraw", "message", "link", "mail": // undoing an import has ended the others
+			list := m.lists["public"]
+			if c.list != "destroyed" {
+				list = id
+			}
+			export = m.house.send(t, list, partner)
+		case "partner rm", "partner update":
+			m.count++
+			partner, key = m.house.partner(t, fmt.Sprintf("Quillfeather %d", m.count), newPartnerKey(t)), newPartnerKey(t)
+		}
+	}
+	if c.act == "export show own" {
+		export = &client.Export{ID: m.own[c.list]}
+	}
 	at, of := "/v1/lists/"+string(id), "/v1/access/"+string(access)
 	named := []string{c.field}
 	if c.field == "" {
@@ -427,6 +549,42 @@ func (m *matrix) try(t *testing.T, c cell, allowed bool) answer {
 		}
 	}
 	switch act, _, _ := strings.Cut(c.act, " granted"); act {
+	case "export":
+		return send("POST", at+"/exports", client.NewExport{Partners: []vault.PartnerID{m.partner["public"]}, Fields: named, Purpose: "Purposeful", DeleteBy: time.Now().AddDate(0, 1, 0), Format: "json"})
+	case "exports", "export show", "export show own", "message", "link", "mail", "receipt", "export approve", "withdraw":
+		ex := "/v1/exports/" + string(export.ID)
+		switch act {
+		case "exports":
+			return send("GET", "/v1/exports", nil)
+		case "message":
+			return send("GET", ex+"/message", nil)
+		case "link":
+			return send("POST", ex+"/links", nil)
+		case "mail":
+			return send("POST", ex+"/mails", client.Addressee{To: "aid@example.org"})
+		case "receipt":
+			return send("POST", ex+"/receipts", client.Receipt{Receipt: m.key.sign(t, pgp.ReceiptLine(string(export.ID), export.SHA256))})
+		case "export approve":
+			return send("POST", ex+"/approval", nil)
+		case "withdraw":
+			return send("DELETE", ex+"/message", nil)
+		}
+		return send("GET", ex, nil)
+	case "partners":
+		return send("GET", "/v1/partners", nil)
+	case "partner add":
+		m.count++
+		return send("POST", "/v1/partners", client.NewPartner{Name: fmt.Sprintf("Quillfeather %d", m.count), Certificate: key.certificate})
+	case "partner show":
+		return send("GET", "/v1/partners/"+string(partner), nil)
+	case "partner sheet":
+		return send("GET", "/v1/partners/"+string(partner)+"/sheet", nil)
+	case "partner verify":
+		return send("PUT", "/v1/partners/"+string(partner)+"/verification", client.Comparison{Fingerprint: m.key.fingerprint, How: compared})
+	case "partner update":
+		return send("PUT", "/v1/partners/"+string(partner)+"/certificate", client.Certificate{Certificate: key.certificate})
+	case "partner rm":
+		return send("DELETE", "/v1/partners/"+string(partner), nil)
 	case "read":
 		query := ""
 		if c.field != "" {
@@ -492,6 +650,41 @@ func (m *matrix) looked(t *testing.T, c cell, a answer) {
 	t.Helper()
 	scope := c.scope()
 	switch c.act {
+	case "export":
+		var e client.Export
+		if err := json.Unmarshal([]byte(a.body), &e); err != nil {
+			t.Fatal(err)
+		}
+		ours, _, err := m.SigningKey(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		message := m.do(t, "GET", "/v1/exports/"+string(e.ID)+"/message", "")
+		plain := string(m.key.open(t, []byte(message.body), ours))
+		for f, v := range m.person(c.list) {
+			if f == "name" && c.act != "" && strings.Contains(plain, "Quillfeather ccc") {
+				continue // corrected before
+			}
+			if shown := strings.Contains(plain, v); f != "q1" && f != "phone" && shown != (c.field == "" || c.field == f) {
+				t.Errorf("%v: %s is shown: %t in %s", c, f, shown, plain)
+			}
+		}
+		if strings.Contains(plain, "phone\":") != (c.field == "" || c.field == "phone") {
+			t.Errorf("%v: got %s", c, plain)
+		}
+	case "exports":
+		var all []client.Export
+		if err := json.Unmarshal([]byte(a.body), &all); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range all {
+			if c.who == "exporter" && e.By != m.handle("exporter") {
+				t.Errorf("%v: somebody else's is shown", c)
+			}
+		}
+		if c.organiser() && len(all) < 4 {
+			t.Errorf("%v: got %s", c, a.body)
+		}
 	case "read":
 		want := append([]string{"id"}, scope...)
 		if c.field != "" {
@@ -570,7 +763,7 @@ func (m *matrix) looked(t *testing.T, c cell, a answer) {
 		}[c.list]
 		if c.steward() {
 			want = all
-		} else if i := slices.Index([]string{"pending", "holder", "caller", "lapsed", "revoked", "corrector", "adder", "eraser"}, c.who); i >= 0 && c.list == "public" {
+		} else if i := slices.Index([]string{"pending", "holder", "caller", "lapsed", "revoked", "corrector", "adder", "eraser", "exporter"}, c.who); i >= 0 && c.list == "public" {
 			want = all[i : i+1]
 		}
 		if diff := gocmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(shown))); diff != "" {
@@ -610,6 +803,7 @@ func TestAccessMatrix(t *testing.T) {
 					c := cell{who, list, field, act}
 					switch {
 					case field != "" && !slices.Contains(ofFields, act):
+					case strings.HasPrefix(act, "partner") && (list == "private" || list == "destroyed"):
 					case c.rule() == done:
 						allowed = append(allowed, c)
 					case c.rule() == waits:
@@ -622,7 +816,7 @@ func TestAccessMatrix(t *testing.T) {
 		}
 	}
 	all := func() string {
-		s := m.do(t, "GET", "/v1/lists", "").body + m.do(t, "GET", "/v1/access", "").body
+		s := m.do(t, "GET", "/v1/partners", "").body + m.do(t, "GET", "/v1/exports", "").body + m.do(t, "GET", "/v1/lists", "").body + m.do(t, "GET", "/v1/access", "").body
 		for _, list := range []string{"public", "private"} {
 			s += m.do(t, "GET", "/v1/lists/"+string(m.lists[list])+"/contacts?format=json", "").body
 		}

@@ -58,7 +58,9 @@ func (k *partnerKey) open(t testing.TB, message, signer []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := openpgp.ReadMessage(bytes.NewReader(message), append(ring, k.entity), nil, nil)
+	// The clocks of some houses here are ahead.
+	later := &packet.Config{Time: func() time.Time { return time.Now().Add(200 * time.Hour) }}
+	m, err := openpgp.ReadMessage(bytes.NewReader(message), append(ring, k.entity), nil, later)
 	if err != nil {
 		t.Fatal(err)
 	}
