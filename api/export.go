@@ -146,7 +146,7 @@ func exportJSON(e *vault.Export) client.Export {
 		ID: e.ID, Status: e.Status, List: e.List, By: e.By, Partners: make([]string, len(e.Partners)), Recipients: make([]client.Recipient, len(e.Partners)),
 		Fields: array(e.Fields), Format: e.Format, Purpose: e.Purpose, Contacts: e.Contacts,
 		Withheld: e.Withheld["no"] + e.Withheld["unasked"], WithheldWhy: client.WithheldWhy{No: e.Withheld["no"], Unasked: e.Withheld["unasked"]},
-		SHA256: e.SHA256, Bytes: e.Bytes, DeleteBy: stamp(e.DeleteBy), Made: stamp(e.Made), Overdue: e.Overdue,
+		SHA256: e.SHA256, Bytes: e.Bytes, DeleteBy: stamp(e.DeleteBy), Made: stamp(e.Made), Overdue: e.Overdue, Damaged: e.Damaged,
 		Free: stampOrNil(e.Free), Kept: stampOrNil(e.Kept),
 	}
 	for i, p := range e.Partners {

@@ -125,7 +125,7 @@ func partnerID(c echo.Context) (vault.PartnerID, error) {
 }
 
 func partnerJSON(p *sharing.Partner) client.Partner {
-	out := client.Partner{ID: p.ID, Name: p.Name, Fingerprint: p.Fingerprint, Algorithm: p.Algorithm, Warnings: make([]client.Warning, len(p.Warnings)), Added: p.Added}
+	out := client.Partner{ID: p.ID, Name: p.Name, Fingerprint: p.Fingerprint, Algorithm: p.Algorithm, Warnings: make([]client.Warning, len(p.Warnings)), Added: p.Added, Damaged: p.Damaged}
 	out.Expires = stampOrNil(p.Expires)
 	for i, w := range p.Warnings {
 		out.Warnings[i] = client.Warning{Code: w.Code, Message: w.Msg, Date: stampOrNil(w.Date)}

@@ -95,6 +95,9 @@ func ReadPartner(ctx context.Context, s *vault.Session, id vault.PartnerID) (*Pa
 
 // describe says what a certificate that is kept is worth now.
 func describe(p *vault.Partner, now time.Time) (*Partner, error) {
+	if p.Damaged != "" {
+		return &Partner{Partner: *p}, nil
+	}
 	c, err := pgp.ParseCertificate(p.Certificate)
 	if err != nil {
 		return nil, certificateError(err)

@@ -33,6 +33,10 @@ type Export struct {
 	Free        *time.Time     `json:"free,omitempty"` // when one that waits can be taken out though nobody agreed
 	Kept        *time.Time     `json:"kept,omitempty"` // until when the message can be taken out
 	Overdue     bool           `json:"overdue"`        // a receipt should be there by now
+
+	// Damaged is "", or names what of the line cannot be opened; nothing but ID, List
+	// and Made is known then.
+	Damaged string `json:"damaged,omitempty"`
 }
 
 // WithheldWhy counts those who were left out.

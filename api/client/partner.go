@@ -22,6 +22,10 @@ type Partner struct {
 	VerifiedBy  string          `json:"verified_by,omitempty"`
 	VerifiedOn  string          `json:"verified_on,omitempty"` // day
 	VerifiedHow string          `json:"verified_how,omitempty"`
+
+	// Damaged is "", or names what of the partner cannot be opened; nothing but ID is
+	// known then, and it can be removed.
+	Damaged string `json:"damaged,omitempty"`
 }
 
 // A Warning is something about a certificate that people should know.

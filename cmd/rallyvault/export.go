@@ -221,6 +221,8 @@ func (p *program) exportLsCmd() *cobra.Command {
 // it is deleted.
 func exportStatus(e *client.Export) string {
 	switch {
+	case e.Damaged != "":
+		return "damaged"
 	case e.Status != vault.ExportDone:
 		return e.Status
 	case e.Overdue:

@@ -144,6 +144,10 @@ func (p *program) partnerLsCmd() *cobra.Command {
 			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(t, "NAME\tVERIFIED\tEXPIRES\tKEY\tWARNINGS")
 			for i := range all {
+				if all[i].Damaged != "" {
+					fmt.Fprintf(t, "%s\tdamaged: it can be removed by its id\t\t\t\n", all[i].ID)
+					continue
+				}
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\n", clean(all[i].Name), yesNo(all[i].Verified), expiry(all[i].Expires), all[i].Algorithm, len(all[i].Warnings))
 			}
 			t.Flush()
@@ -185,6 +189,9 @@ func (p *program) partnerRmCmd() *cobra.Command {
 	return p.command(verb{use: "rm NAME", short: "remove a partner; the ledger keeps what was sent to it", min: 1, max: 1,
 		run: p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, args []string) error {
 			one, err := l.partner(ctx, args[0])
+			if u, notID := uuid.Parse(args[0]); notID == nil && vault.KindOf(err) == vault.CannotOpen {
+				one, err = &client.Partner{ID: vault.PartnerID(u.String()), Name: u.String()}, nil // it is damaged
+			}
 			if err != nil {
 				return err
 			}
