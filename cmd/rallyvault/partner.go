@@ -229,8 +229,16 @@ func partnerText(w io.Writer, one *client.Partner) {
 	}
 }
 
-// partners finds partners by a comma-separated list of their names.
+// partners finds partners by a comma-separated list of their names. A name that
+// stands alone is taken as it is, blanks and all.
 func (l *link) partners(ctx context.Context, names string) (ids []vault.PartnerID, err error) {
+	if !strings.Contains(names, ",") {
+		one, err := l.partner(ctx, names)
+		if err != nil {
+			return nil, err
+		}
+		return []vault.PartnerID{one.ID}, nil
+	}
 	for name := range strings.SplitSeq(names, ",") {
 		if name = strings.TrimSpace(name); name == "" {
 			continue
