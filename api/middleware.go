@@ -246,7 +246,7 @@ func (s *Server) checkReady(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := s.vault.Available(); err != nil {
 			return err
 		}
-		if !s.vault.Founded() && c.Path() != "/v1/health" && !s.pages.Owns(c.Path()) {
+		if !s.vault.Founded() && c.Path() != "/v1/health" && !strings.HasPrefix(c.Path(), "/setup/") && !strings.HasPrefix(c.Path(), "/static/") {
 			return &vault.Error{Kind: vault.Unavailable, Code: "not-set-up", Msg: "the vault is not set up yet",
 				Hint: "open the set-up link that the server printed, or stop it and run: rallyvault setup"}
 		}
