@@ -111,8 +111,7 @@ func TestParseTime(t *testing.T) {
 
 // laterCommands are those of the contract that this version does not have.
 var laterCommands = []string{
-	"report", "partner add N FILE", "partner ls", "export L --partner N --out F",
-	"export ls", "export receipt ID --text", "intake open L --until T", "certificate verify F", "hold set --reason R", "backup --out F",
+	"report", "intake open L --until T", "certificate verify F", "hold set --reason R", "backup --out F",
 	"restore F --data D", "renew", "shutdown --now --yes", "list extend L --to T --reason R",
 	"serve --domain example.org",
 }
