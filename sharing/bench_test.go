@@ -3,7 +3,6 @@ package sharing_test
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"testing"
 	"time"
 
@@ -51,6 +50,5 @@ func BenchmarkExport(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.SetBytes(e.Bytes)
-		_ = io.Discard
 	}
 }
