@@ -119,6 +119,7 @@ func accepted(t *testing.T, input []byte, at time.Time, algorithm string) *pgp.C
 }
 
 func TestCertificatesOfGnuPG(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	g := newPartnerGPG(t)
 	for _, tt := range []struct{ algo, encr, want string }{
@@ -186,6 +187,7 @@ func TestCertificatesOfGnuPG(t *testing.T) {
 }
 
 func TestRefusedOfGnuPG(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	g := newPartnerGPG(t)
 	const then, day = "20260101T120000", "2026-01-01"
@@ -269,6 +271,7 @@ func (g *partnerGPG) edit(global []string, user, answers string) {
 }
 
 func TestCertificatesOfSequoia(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	partnerTool(t, lookPath("sq"), "sq")
 	dir := t.TempDir()
@@ -296,6 +299,7 @@ func TestCertificatesOfSequoia(t *testing.T) {
 }
 
 func TestCertificatesOfRNP(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	partnerTool(t, lookPath("rnpkeys"), "rnpkeys")
 	for _, tt := range []struct{ choice, want string }{
@@ -319,6 +323,7 @@ func TestCertificatesOfRNP(t *testing.T) {
 // TestCertificatesOfOpenPGPjs needs RALLYVAULT_OPENPGPJS, a directory in which
 // "npm install openpgp@6.3.2" was run.
 func TestCertificatesOfOpenPGPjs(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	dir := os.Getenv("RALLYVAULT_OPENPGPJS")
 	partnerTool(t, dir == "" || lookPath("node"), "openpgp.js")
