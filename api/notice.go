@@ -18,7 +18,7 @@ func (s *Server) getNotices(c echo.Context, m *vault.Session) error {
 	}
 	out := make([]client.Notice, len(ns))
 	for i, n := range ns {
-		out[i] = client.Notice{ID: n.ID, List: n.List, Partner: n.Partner, Name: n.Name, People: len(n.People), Drafted: n.Drafted, Expires: stamp(n.Expires)}
+		out[i] = client.Notice{ID: n.ID, List: n.List, Name: n.Name, Fingerprint: n.Fingerprint, People: len(n.People), Drafted: n.Drafted, Expires: stamp(n.Expires)}
 	}
 	return answer(c, http.StatusOK, out)
 }

@@ -63,6 +63,9 @@ enviamos, y no se lo pasen a nadie. Después borren también este mensaje.
 
 `, format.Printable(organisation), now.UTC().Format(time.DateOnly))
 	for _, person := range n.People {
+		if len(person.Values) == 0 {
+			b.WriteString("somebody whose details we have changed since: please call us / alguien cuyos datos cambiamos después: por favor llámennos\n")
+		}
 		for _, f := range append(sheet.Catalogue(), sheet.Question1, sheet.Question2, sheet.Question3) {
 			if v := person.Values[f]; v != "" {
 				fmt.Fprintf(&b, "%s: %s\n", f, format.Printable(v))

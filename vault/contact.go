@@ -304,11 +304,13 @@ func (s *Session) correct(ctx context.Context, m *statement, c *correction) erro
 		return err
 	}
 	if c.refusesSharing() {
-		sent, err := s.sentTo(ctx, m, map[[16]byte]bool{one.id: true})
+		was, err := s.sentTo(ctx, m, map[[16]byte]bool{one.id: true})
 		if err != nil {
 			return err
 		}
-		e.ending = s.endMessages(m, func(x *statement) bool { _, in := sent[x]; return in })
+		e.ending = s.endMessages(m, func(x *statement) bool {
+			return slices.ContainsFunc(was, func(w *sent) bool { return w.export == x })
+		})
 	}
 	return e.commit(ctx, c.entry(named))
 }

@@ -130,7 +130,7 @@ func (v *Vault) locksOf(id ListID, m *statement) (ids []slots.ID) {
 	if m != nil {
 		ids = m.locks()
 	}
-	for _, a := range slices.Concat(v.accesses(string(id)), v.exportsOf(string(id)), v.noticesOf(string(id))) {
+	for _, a := range slices.Concat(v.accesses(string(id)), v.exportsOf(string(id))) {
 		ids = append(ids, a.locks()...)
 	}
 	owner := ownerID(id)
@@ -208,7 +208,7 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 		if err := t.groupKeyLeft(t.accesses(d.object)); err != nil {
 			return err
 		}
-		for _, a := range slices.Concat(t.accesses(d.object), t.erasures(d.object), t.noticesOf(d.object)) {
+		for _, a := range append(t.accesses(d.object), t.erasures(d.object)...) {
 			if err := t.remove(a); err != nil {
 				return err
 			}

@@ -167,6 +167,7 @@ type edit struct {
 
 	carriesOut *carriedOut // erasures; nil: none
 	ending     *ending     // copies that end with it; nil: none can
+	notices    []string    // what partners have to be told of it: their ids
 }
 
 func (s *Session) newEdit(ctx context.Context, m *statement) (*edit, error) {
@@ -279,6 +280,11 @@ func (e *edit) commit(ctx context.Context, entry audit.Entry) error {
 		}
 		if err := e.carriesOut.recordLost(t); err != nil {
 			return err
+		}
+		for _, id := range e.notices {
+			if err := t.record(audit.Entry{Act: audit.NoticeDraft, By: string(e.s.member), List: e.d.object, Subject: id}); err != nil {
+				return err
+			}
 		}
 		return e.ending.store(t, e.d.object, e.s.member)
 	})

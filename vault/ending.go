@@ -9,8 +9,7 @@ import (
 
 // An ending is what has to end together with a change of a list: copies of people
 // who are erased by it, or do not want to be shared any more. Those are slices, and
-// the messages of exports that are kept still. What begins with it goes along: the
-// notices to partners who have the people.
+// the messages of exports that are kept still.
 type ending struct {
 	known []*statement // all slices that ran
 	ends  []*draft
@@ -18,7 +17,7 @@ type ending struct {
 
 // endCopiesOf prepares the end of the copies that one of some people is in. One of
 // which it is not known whom it has ends too.
-func (s *Session) endCopiesOf(ctx context.Context, m *statement, gone map[[16]byte]bool, sent map[*statement][]ledgerPartner) (*ending, error) {
+func (s *Session) endCopiesOf(ctx context.Context, m *statement, gone map[[16]byte]bool, of []*sent) (*ending, error) {
 	e := &ending{known: s.v.runningSlices(m.object)}
 	for _, a := range e.known {
 		on, err := s.onSlice(ctx, m, a)
@@ -29,8 +28,8 @@ func (s *Session) endCopiesOf(ctx context.Context, m *statement, gone map[[16]by
 			e.end(s.v, a)
 		}
 	}
-	for x := range sent {
-		e.end(s.v, x)
+	for _, x := range of {
+		e.end(s.v, x.export)
 	}
 	return e, nil
 }
@@ -86,11 +85,8 @@ func (e *ending) store(t *actTx, list string, by MemberID) error {
 			return err
 		}
 		entry := audit.Entry{Act: audit.AccessRevoke, By: string(by), List: list, Subject: d.object, Count: rowsRead(d.statement)}
-		switch d.kind {
-		case kindExport:
+		if d.kind == kindExport {
 			entry.Act, entry.Count = audit.ExportWithdraw, nil
-		case kindNotice:
-			entry.Act, entry.Count = audit.NoticeDraft, nil
 		}
 		if err := t.record(entry); err != nil {
 			return err

@@ -268,7 +268,7 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 	}
 	defer s.v.freezeSlices(m.object)()
 	gone := map[[16]byte]bool{}
-	values := map[[16]byte][]string{} // of those
+	values := map[[16]byte]map[sheet.Field]string{} // of those
 	fields := fieldsOf(m)
 	for len(places) > 0 { // in the list's order: those of a segment stand together
 		g := places[0].segment
@@ -286,8 +286,9 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 			rows = append(rows, p.row)
 			id := t.meta(p.row).id
 			gone[id] = true
+			values[id] = map[sheet.Field]string{}
 			for _, f := range fields {
-				values[id] = append(values[id], t.get(p.row, string(f)))
+				values[id][f] = t.get(p.row, string(f))
 			}
 		}
 		t.remove(rows)
@@ -311,31 +312,22 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 	done.contacts = m.rows() - e.d.rows()
 	count := int64(done.contacts)
 	e.carriesOut = asked
-	sent, err := s.sentTo(ctx, m, gone)
+	was, err := s.sentTo(ctx, m, gone)
 	if err != nil {
 		return done, err
 	}
-	if e.ending, err = s.endCopiesOf(ctx, m, gone, sent); err != nil {
+	if e.ending, err = s.endCopiesOf(ctx, m, gone, was); err != nil {
 		return done, err
 	}
-	notices, err := s.draftNotices(ctx, m, sent, gone, func(id [16]byte, f sheet.Field) string {
-		if i := slices.Index(fields, f); i >= 0 {
-			return values[id][i]
-		}
-		return ""
-	})
-	if err != nil {
+	was = slices.DeleteFunc(was, func(x *sent) bool { return x.export.fact(factHanded) == "" }) // it never left
+	if err := e.draftNotices(was, values, r); err != nil {
 		return done, err
 	}
-	e.ending.ends = append(e.ending.ends, notices...)
 	if err := e.commit(ctx, audit.Entry{Act: audit.ContactErase, Count: &count}); err != nil {
 		return erased{}, err
 	}
-	for x, partners := range sent {
-		if x.fact(factStatus) != ExportDone {
-			continue // it never left
-		}
-		for _, p := range partners {
+	for _, x := range was {
+		for _, p := range x.partners {
 			done.partners = append(done.partners, p.Name)
 		}
 	}

@@ -37,6 +37,7 @@ const (
 	factDeleteBy     = "delete-by" // when partners have to have deleted it
 	factBytes        = "bytes"     // length of the message
 	factReceipts     = "receipts"  // partners who signed that they have
+	factHanded       = "handed"    // "yes": the message was taken out, or a link to it was made
 )
 
 // Names of an export's blobs. Its segments have two columns: parts of the message,
@@ -509,6 +510,9 @@ func (s *Session) handOver(ctx context.Context, u *turnover, e *statement, key *
 	if x, err = s.v.openKey(ctx, e, blobMessageKey, ledgerBinding(e, blobMessageKey), key); err != nil {
 		return t, nil, err
 	}
+	if e.fact(factHanded) == "" {
+		u.draft(e).facts[factHanded] = "yes"
+	}
 	if e.fact(factStatus) == ExportWaiting {
 		d := u.draft(e)
 		d.facts[factStatus] = ExportDone
@@ -785,88 +789,4 @@ func (t *actTx) endExports(list string) error {
 		}
 	}
 	return nil
-}
-
-// sentIn opens Y and the partners of an export of a list. The member holds L.
-func (s *Session) sentIn(ctx context.Context, m, e *statement) (y *agebox.Identity, partners []ledgerPartner, err error) {
-	name := blobSent + e.object
-	if _, ok := m.blobs[name]; !ok {
-		return nil, nil, damaged(placeOf(m, name), errManifest)
-	}
-	l, err := s.listKey(ctx, m)
-	if err != nil {
-		return nil, nil, err
-	}
-	binding, _ := m.restBinding(name)
-	body, err := s.v.openBlob(ctx, m, name, binding, l)
-	if err != nil {
-		return nil, nil, err
-	}
-	var t sentText
-	if err := json.Unmarshal(body, &t); err != nil {
-		return nil, nil, s.v.tampered(ctx, m.object, placeOf(m, name), err)
-	}
-	secret := crypto.NewSecret([]byte(t.Key))
-	defer secret.Wipe()
-	if y, err = agebox.ParseIdentity(secret); err != nil {
-		return nil, nil, s.v.tampered(ctx, m.object, placeOf(m, name), err)
-	}
-	return y, t.Partners, nil
-}
-
-// personSize is how many bytes of a contact's id an export keeps: of a million
-// people, one of 2^44 that were never sent is taken for one who was.
-const personSize = 8
-
-// wasSent reports whether one of some people was in an export.
-func (s *Session) wasSent(ctx context.Context, e *statement, y *agebox.Identity, who map[[personSize]byte]bool) (bool, error) {
-	for i := range e.segments {
-		g := &e.segments[i]
-		if _, ok := g.column(columnPeople); !ok {
-			continue
-		}
-		sealed, err := s.v.sealedColumns(ctx, e, g, []string{columnPeople})
-		if err != nil {
-			return false, err
-		}
-		body, err := agebox.Open(partBinding(e, columnPeople, g.id), sealed[0], y)
-		if err != nil {
-			return false, s.v.tampered(ctx, e.object, placeOfColumn(e, g.id, columnPeople), err)
-		}
-		for ; len(body) >= personSize; body = body[personSize:] {
-			if who[[personSize]byte(body)] {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
-}
-
-// sentTo returns which exports of a list some people were in, with their partners.
-// One of which that cannot be known is taken for one.
-func (s *Session) sentTo(ctx context.Context, m *statement, gone map[[16]byte]bool) (map[*statement][]ledgerPartner, error) {
-	exports := s.v.exportsOf(m.object)
-	if len(exports) == 0 || len(gone) == 0 {
-		return nil, nil
-	}
-	who := make(map[[personSize]byte]bool, len(gone))
-	for id := range gone {
-		who[[personSize]byte(id[:personSize])] = true
-	}
-	out := map[*statement][]ledgerPartner{}
-	for _, e := range exports {
-		y, partners, err := s.sentIn(ctx, m, e)
-		was := beyondRepair(err)
-		if err == nil {
-			was, err = s.wasSent(ctx, e, y, who)
-			was = was || beyondRepair(err)
-		}
-		if err != nil && !beyondRepair(err) {
-			return nil, err
-		}
-		if was {
-			out[e] = partners
-		}
-	}
-	return out, nil
 }

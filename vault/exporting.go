@@ -49,7 +49,8 @@ type Exporting struct {
 	next     int // segment
 	contacts int
 	withheld map[sheet.Consent]int
-	people   []byte // of those who were read and are not stored yet
+	people   []byte // of those who were read and are not stored yet; see wasSent
+	valuesOf *valuesHash
 
 	x, y     *agebox.Identity
 	part     []byte // not sealed yet
@@ -140,6 +141,9 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 	if e.y, err = agebox.NewIdentity(); err != nil {
 		return e, err
 	}
+	if e.valuesOf, err = newValuesHash(e.y); err != nil {
+		return e, err
+	}
 	s.v.mu.Lock()
 	s.v.building[e.id] = true
 	s.v.mu.Unlock()
@@ -209,15 +213,20 @@ func (e *Exporting) Next(ctx context.Context) ([]Contact, error) {
 	}
 	rows := &e.rows[e.next%len(e.rows)]
 	e.next++
+	from := len(e.people)
 	out := rows.fill(cols, g.rows, func(c *meta) bool {
 		if c.consent != sheet.Yes {
 			e.withheld[c.consent]++
 			return false
 		}
-		e.people = append(e.people, c.id[:personSize]...)
+		e.people = append(append(e.people, c.id[:personSize]...), make([]byte, valuesSize)...)
 		return true
 	}, true)
 	e.contacts += len(out)
+	for i, c := range out {
+		at := from + i*(personSize+valuesSize)
+		e.valuesOf.sum(e.people[at+personSize:at+personSize], e.people[at:at+personSize], c.Values)
+	}
 	return out, nil
 }
 
@@ -305,8 +314,8 @@ func (e *Exporting) put(t *actTx) error {
 	return nil
 }
 
-// peopleTogether is how many bytes of ids are sealed together.
-const peopleTogether = personSize << 17
+// peopleTogether is how many bytes of what is kept of people are sealed together.
+const peopleTogether = (personSize + valuesSize) << 16
 
 // finish seals the rest, and whom the message is of.
 func (e *Exporting) finish() error {

@@ -699,8 +699,8 @@ func TestExportByHand(t *testing.T) {
 			t.Fatal(err)
 		}
 		people := openedWith(t, d.Dir, d.Dir, y)[fmt.Sprintf("rallyvault/1 people %s %s 2", d.Vault.ID(), x.ID)]
-		if want := slices.Concat(idPart(t, d.ids[0]), idPart(t, d.ids[1])); !bytes.Equal(people, want) {
-			t.Errorf("got %x, want %x", people, want)
+		if want := slices.Concat(idPart(t, d.ids[0]), idPart(t, d.ids[1])); len(people) != 32 || !bytes.Equal(slices.Concat(people[:8], people[16:24]), want) {
+			t.Errorf("got %x, want %x and a hash behind each half", people, want)
 		}
 	}
 	_, code, _ := strings.Cut(strings.TrimPrefix(token, "rvx_"), "_")
@@ -925,6 +925,11 @@ func TestErasedInSeveral(t *testing.T) {
 		t.Fatalf("got %+v, %v", both, err)
 	}
 	x := d.export(t, d.s)
+	for _, id := range []vault.ExportID{both.ID, x.ID} {
+		if got := message(t, d.s, id); got != agreed {
+			t.Errorf("got %q", got)
+		}
+	}
 	d.agrees(t, d.ids[1], "no") // ends both
 	ana, err := export(ctx, d.s, d.list, order(d.House, food), nil)
 	if err != nil || ana.Contacts != 1 {

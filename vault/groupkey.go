@@ -112,8 +112,6 @@ func (s *statement) sealedTo(key string) []string {
 		}
 	case s.kind == kindPartner && key == keyP:
 		return []string{blobAbout}
-	case s.kind == kindNotice && key == keyP:
-		return []string{blobNotice}
 	case s.kind == kindExport && key == keyP:
 		if s.hasMessage() {
 			return []string{blobLedger, blobMessageKey}
@@ -213,6 +211,6 @@ func inPlaceOf(s *statement, name string) []byte {
 // newcomers reports within an act whether there is a member who was not seen, one
 // who was invited meanwhile, or an act that waits.
 func (t *actTx) newcomers(seen []*statement) bool {
-	now := slices.Concat(t.v.groupSealed(), t.pendingOf(kindMember), t.pendingOf(kindWait), t.pendingOf(kindPartner), t.pendingOf(kindExport), t.pendingOf(kindNotice))
+	now := slices.Concat(t.v.groupSealed(), t.pendingOf(kindMember), t.pendingOf(kindWait), t.pendingOf(kindPartner), t.pendingOf(kindExport))
 	return slices.ContainsFunc(now, func(m *statement) bool { return !slices.Contains(seen, m) && t.current(m.object) == m })
 }

@@ -44,7 +44,7 @@ func Inspect(ctx context.Context, c Config) (*Inspection, error) {
 
 // adopt makes what was inspected the state of v.
 func (v *Vault) adopt(i *Inspection) {
-	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.erasures, v.partners, v.exports, v.notices, v.spoilt = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.erasures, i.v.partners, i.v.exports, i.v.notices, i.v.spoilt
+	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.erasures, v.partners, v.exports, v.spoilt = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.erasures, i.v.partners, i.v.exports, i.v.spoilt
 }
 
 // A lack is what an object does not have that its statement names.
@@ -117,8 +117,6 @@ func (s *statement) lasting(now time.Time) bool {
 		return s.fact(factUntilStop) == "" && s.granted(now)
 	case kindExport:
 		return s.fact(factUntilStop) == "" && s.keepsMessage(now)
-	case kindNotice:
-		return s.fact(factUntilStop) == "" && now.Before(untilOf(s))
 	}
 	return s.kind == kindVault || s.kind == kindPartner
 }
@@ -150,9 +148,6 @@ func (v *Vault) statements() []*statement {
 	}
 	for _, e := range v.exports {
 		all = append(all, e)
-	}
-	for _, n := range v.notices {
-		all = append(all, n)
 	}
 	return all
 }

@@ -213,6 +213,11 @@ func (v *Vault) untilNext() time.Duration {
 		case l.damage == nil && l.manifest.kind == kindList:
 			wait = min(wait, deadlineOf(l.manifest).Sub(now))
 		}
+		if l.damage == nil {
+			for _, t := range l.manifest.notices() {
+				wait = min(wait, t.Sub(now))
+			}
+		}
 		if t := l.undoUntil(now); !t.IsZero() {
 			// Not sooner: while somebody changes the list this is put off.
 			wait = min(wait, max(t.Sub(now), keepAgain))
@@ -232,9 +237,6 @@ func (v *Vault) untilNext() time.Duration {
 		if e.hasMessage() {
 			wait = min(wait, untilOf(e).Sub(now))
 		}
-	}
-	for _, n := range v.notices {
-		wait = min(wait, untilOf(n).Sub(now))
 	}
 	for _, w := range v.waits {
 		// Later it waits for an organiser, or for what is in its way.

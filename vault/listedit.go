@@ -484,8 +484,8 @@ func (s *statement) restBinding(name string) (string, bool) {
 	switch {
 	case !numbered && (name == blobReasons || name == blobTombstones):
 		return bind(name, s.vault, s.object), true
-	case numbered && kind+"/" == blobSent:
-		return bind("sent", s.vault, s.object, n), true
+	case numbered && (kind+"/" == blobSent || kind+"/" == blobNotice):
+		return bind(kind, s.vault, s.object, n), true
 	case numbered && (kind+"/" == blobUndo || kind+"/" == blobTouched):
 		return bind(kind, s.vault, s.object, n), true
 	}

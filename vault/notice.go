@@ -4,263 +4,205 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/rallyvault/rallyvault/crypto/slots"
+	"github.com/rallyvault/rallyvault/crypto/agebox"
 	"github.com/rallyvault/rallyvault/vault/audit"
 	"github.com/rallyvault/rallyvault/vault/sheet"
 )
 
 // Who was erased is still with the partners that have the person from an export. A
 // notice is what such a partner has to be told: whom to delete. It is drafted in the
-// act that erases, sealed to P inside a lock, and goes when it was sent, after 30 days,
-// or with its list: it is the last place here that has the person.
-
-// A notice has the facts list, partners (the id of one) and until, and one blob.
-const blobNotice = "notice" // noticeText, sealed to P inside a lock
+// act that erases, and is a blob of the list: sealed to L, which opens the same of the
+// people who are on it still, and goes with the list, when the partner was told, or
+// after 30 days. It holds the fields that were sent of somebody, as they were sent;
+// where they have been changed since, none.
 
 const (
+	blobNotice = "notice/" // of a list: noticeText of one notice, sealed to L
+	factNotice = "notice-" // of a list: when one notice goes, and the day it was drafted
+
 	noticeLife = 30 * 24 * time.Hour
-	maxNotices = 2000 // of one list: the entry that ends it vouches for all
+	maxNotices = 500 // of one list: each is named in its manifest
 )
 
 type noticeText struct {
-	Partner PartnerID      `json:"partner"`
-	Name    string         `json:"name"`
-	People  []NoticePerson `json:"people"`
+	Name        string         `json:"name"` // of the partner
+	Fingerprint string         `json:"fingerprint"`
+	People      []NoticePerson `json:"people"`
 }
 
-// A NoticePerson is somebody a partner is to delete, as the list had them when they
-// were erased.
+// A NoticePerson is somebody a partner is to delete.
 type NoticePerson struct {
 	Exports []ExportID             `json:"exports"` // that the person was in
-	Values  map[sheet.Field]string `json:"values"`  // of the fields that were sent
+	Values  map[sheet.Field]string `json:"values"`  // as they were sent; none if they were changed since
 }
 
 // A Notice is what a partner has to be told.
 type Notice struct {
-	ID      NoticeID
-	List    ListID
-	Partner PartnerID
-	Name    string // of the partner
-	Drafted string // day
-	Expires time.Time
-	People  []NoticePerson
+	ID          NoticeID
+	List        ListID
+	Name        string // of the partner
+	Fingerprint string // of its certificate when the export was sealed
+	Drafted     string // day
+	Expires     time.Time
+	People      []NoticePerson
 }
 
 func errNoNotice() error {
 	return &Error{Kind: NotFound, Op: "vault.Notice", Code: "no-such-notice", Msg: "there is no such notice", Hint: "see rallyvault notice ls"}
 }
 
-// noticeStatements returns the statements of the notices, by id.
-func (v *Vault) noticeStatements() (out []*statement) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	for _, n := range v.notices {
-		out = append(out, n)
-	}
-	slices.SortFunc(out, func(a, b *statement) int { return strings.Compare(a.object, b.object) })
-	return out
-}
-
-// noticesOf are those of a list.
-func (v *Vault) noticesOf(list string) []*statement {
-	return slices.DeleteFunc(v.noticeStatements(), func(n *statement) bool { return n.fact(factList) != list })
-}
-
-// noticesOf is that within an act.
-func (t *actTx) noticesOf(list string) (out []*statement) {
-	for _, n := range append(t.v.noticesOf(list), t.pendingOf(kindNotice)...) {
-		if n.fact(factList) == list && t.current(n.object) == n && !slices.Contains(out, n) {
-			out = append(out, n)
+// notices returns when each notice of a list goes.
+func (s *statement) notices() map[NoticeID]time.Time {
+	var out map[NoticeID]time.Time
+	for key, text := range s.facts {
+		id, ok := strings.CutPrefix(key, factNotice)
+		if !ok {
+			continue
 		}
+		if out == nil {
+			out = map[NoticeID]time.Time{}
+		}
+		until, _, _ := strings.Cut(text, " ")
+		out[NoticeID(id)], _ = time.Parse(time.RFC3339, until) // what cannot be read is long past
 	}
 	return out
 }
 
-// stands reports whether a notice can be read: it lapses by this comparison, and goes
-// with its list.
-func (v *Vault) stands(n *statement, now time.Time) bool {
-	m := v.statement(n.fact(factList))
-	return n.kind == kindNotice && now.Before(untilOf(n)) && m != nil && m.lives(now)
+// dropNotice takes a notice out of a list.
+func (d *draft) dropNotice(id NoticeID) {
+	delete(d.facts, factNotice+string(id))
+	if _, ok := d.blobs[blobNotice+string(id)]; ok {
+		d.remove(blobNotice + string(id))
+	}
 }
 
-func noticeBinding(n *statement) string { return bind(blobNotice, n.vault, n.object) }
-
-// draftNotices drafts what partners have to be told of people who are erased. sent says
-// which exports may have one of them; values gives what the list has of one. The
-// locks it makes are named by the act that keeps the drafts.
-func (s *Session) draftNotices(ctx context.Context, m *statement, sent map[*statement][]ledgerPartner, gone map[[16]byte]bool, values func(id [16]byte, f sheet.Field) string) ([]*draft, error) {
-	v := s.v
+// draftNotices drafts what partners have to be told of people who are erased by an
+// edit. was are the exports that were handed over and one of them was in.
+func (e *edit) draftNotices(was []*sent, people map[[16]byte]map[sheet.Field]string, l *agebox.Recipient) error {
 	texts := map[string]*noticeText{} // by the partner's fingerprint
-	for _, x := range slices.SortedFunc(sentKeys(sent), func(a, b *statement) int { return strings.Compare(a.object, b.object) }) {
-		if x.fact(factStatus) != ExportDone {
-			continue // it never left
+	for _, x := range was {
+		fields := fieldsOf(x.export)
+		for id, have := range people {
+			if _, in := x.people[[personSize]byte(id[:personSize])]; !in {
+				continue // or it is not known; then nobody is told anything of them
+			}
+			person := NoticePerson{Exports: []ExportID{ExportID(x.export.object)}, Values: map[sheet.Field]string{}}
+			values := make([]string, len(fields))
+			for i, f := range fields {
+				values[i] = have[f]
+			}
+			if x.had(id, values) {
+				for i, f := range fields {
+					if values[i] != "" && !f.Question() {
+						person.Values[f] = values[i]
+					}
+				}
+			}
+			for _, p := range x.partners {
+				t := texts[p.Fingerprint]
+				if t == nil {
+					t = &noticeText{Name: p.Name, Fingerprint: p.Fingerprint}
+					texts[p.Fingerprint] = t
+				}
+				t.People = append(t.People, person)
+			}
 		}
-		for id := range gone {
-			in, err := s.wasIn(ctx, m, x, id)
+	}
+	if len(e.d.notices())+len(texts) > maxNotices {
+		return nil // the erasure itself names the partners
+	}
+	now := e.s.v.clock.now()
+	until := now.Add(noticeLife).Truncate(time.Hour)
+	for _, t := range texts {
+		t.join()
+		id := newID()
+		body, err := json.Marshal(t)
+		if err != nil {
+			return err
+		}
+		name := blobNotice + id
+		binding, _ := e.d.restBinding(name)
+		err = e.d.seal(name, binding, blanks(body, len(binding)+1), l)
+		clear(body)
+		if err != nil {
+			return err
+		}
+		e.d.facts[factNotice+id] = until.UTC().Format(time.RFC3339) + " " + day(now)
+		e.notices = append(e.notices, id)
+	}
+	return nil
+}
+
+// join makes one of the entries that have the same values: somebody who was sent twice.
+func (t *noticeText) join() {
+	var out []NoticePerson
+	for _, p := range t.People {
+		i := slices.IndexFunc(out, func(o NoticePerson) bool {
+			return len(p.Values) > 0 && maps.Equal(o.Values, p.Values) && !slices.Contains(o.Exports, p.Exports[0])
+		})
+		if i < 0 {
+			out = append(out, p)
+			continue
+		}
+		out[i].Exports = append(out[i].Exports, p.Exports...)
+	}
+	t.People = out
+}
+
+// Notices lists what partners have to be told of the lists that the member is a
+// steward of, what lapses first in front.
+func (s *Session) Notices(ctx context.Context) ([]Notice, error) {
+	if err := s.alive(); err != nil {
+		return nil, err
+	}
+	out := []Notice{}
+	for _, m := range s.held() {
+		for id := range m.notices() {
+			one, err := s.notice(ctx, id)
+			if KindOf(err) == NotFound || KindOf(err) == Gone || beyondRepair(err) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
-			if !in {
-				continue
-			}
-			for _, p := range sent[x] {
-				t := texts[p.Fingerprint]
-				if t == nil {
-					t = &noticeText{Partner: p.ID, Name: p.Name}
-					texts[p.Fingerprint] = t
-				}
-				t.add(x, id, values)
-			}
+			out = append(out, *one)
 		}
-	}
-	if len(texts) == 0 || len(v.noticesOf(m.object))+len(texts) > maxNotices {
-		return nil, nil
-	}
-	self := v.statement(v.ID())
-	p, err := v.recipient(ctx, self, recipientName(self.int("epoch-P"), keyP))
-	if err != nil {
-		return nil, err
-	}
-	var locks []slots.Slot
-	if m.fact(factUntilStop) != "" {
-		locks, err = v.slots.CreateVolatile(len(texts))
-	} else {
-		locks, err = v.slots.Create(ownerOf(m), len(texts), v.trail.Size())
-	}
-	if err != nil {
-		return nil, slotFault(err)
-	}
-	now := v.clock.now()
-	var out []*draft
-	for _, t := range texts {
-		d := newDraft(kindNotice, m.vault, newID())
-		d.rely(self, "epoch-P")
-		d.facts[factList], d.facts[factPartners], d.facts[factAsked] = m.object, string(t.Partner), day(now)
-		if m.fact(factUntilStop) != "" {
-			d.facts[factUntilStop] = "yes"
-		}
-		until := now.Add(noticeLife).Truncate(time.Hour)
-		if end := deadlineOf(m); end.Before(until) {
-			until = end
-		}
-		d.setTime(factUntil, until)
-		body, err := json.Marshal(t)
-		if err != nil {
-			return nil, err
-		}
-		binding := noticeBinding(d.statement)
-		err = d.sealLocked(blobNotice, binding, blanks(body, len(binding)+1), p, locks[len(out)])
-		clear(body)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, d)
-	}
-	return out, nil
-}
-
-func sentKeys(sent map[*statement][]ledgerPartner) func(yield func(*statement) bool) {
-	return func(yield func(*statement) bool) {
-		for x := range sent {
-			if !yield(x) {
-				return
-			}
-		}
-	}
-}
-
-// add adds what was sent of somebody in an export.
-func (t *noticeText) add(x *statement, id [16]byte, values func(id [16]byte, f sheet.Field) string) {
-	person := NoticePerson{Exports: []ExportID{ExportID(x.object)}, Values: map[sheet.Field]string{}}
-	for _, f := range fieldsOf(x) {
-		if value := values(id, f); value != "" && !f.Question() {
-			person.Values[f] = value
-		}
-	}
-	for i := range t.People {
-		if sameValues(t.People[i].Values, person.Values) {
-			t.People[i].Exports = append(t.People[i].Exports, person.Exports...)
-			return
-		}
-	}
-	t.People = append(t.People, person)
-}
-
-func sameValues(a, b map[sheet.Field]string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for f, v := range a {
-		if b[f] != v {
-			return false
-		}
-	}
-	return true
-}
-
-// wasIn reports whether somebody was in an export; if that cannot be known, yes.
-func (s *Session) wasIn(ctx context.Context, m, x *statement, id [16]byte) (bool, error) {
-	y, _, err := s.sentIn(ctx, m, x)
-	if err == nil {
-		var in bool
-		if in, err = s.wasSent(ctx, x, y, map[[personSize]byte]bool{[personSize]byte(id[:personSize]): true}); err == nil {
-			return in, nil
-		}
-	}
-	if beyondRepair(err) {
-		return true, nil
-	}
-	return false, err
-}
-
-// Notices lists what partners have to be told, what lapses first in front. Organisers
-// may.
-func (s *Session) Notices(ctx context.Context) ([]Notice, error) {
-	if s.role() != Organiser {
-		return nil, errOrganisersOnly("vault.Notices", "see what partners have to be told")
-	}
-	out := []Notice{}
-	for _, n := range s.v.noticeStatements() {
-		one, err := s.notice(ctx, NoticeID(n.object))
-		if KindOf(err) == NotFound || beyondRepair(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, *one)
 	}
 	slices.SortFunc(out, func(a, b Notice) int { return cmp.Or(a.Expires.Compare(b.Expires), cmp.Compare(a.ID, b.ID)) })
 	return out, nil
 }
 
-// OpenNotice gives one notice, to be sealed to its partner, whom it returns as the
-// partner is now. That is in the audit trail before it returns. Organisers may.
+// OpenNotice gives one notice to be sealed to its partner, with the partner as it is
+// now. That is in the audit trail before it returns. A steward of its list may who may
+// send to partners. It is refused if the partner has another key by now than the one
+// that the exports were sealed to: what was sent to one is told to no other.
 func (s *Session) OpenNotice(ctx context.Context, id NoticeID) (*Notice, *Partner, error) {
-	if s.role() != Organiser {
-		return nil, nil, errOrganisersOnly("vault.OpenNotice", "tell partners")
-	}
+	const op = "vault.OpenNotice"
 	n, err := s.notice(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := s.Partner(ctx, n.Partner)
-	if KindOf(err) == NotFound {
-		return nil, nil, &Error{Kind: Conflict, Op: "vault.OpenNotice", Code: "partner-removed", Msg: "this partner was removed, so nothing can be sealed to it", Hint: "tell them another way: they have to delete who is named in export show"}
-	}
+	partners, err := s.Partners(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	i := slices.IndexFunc(partners, func(p Partner) bool { return p.Fingerprint == n.Fingerprint && p.Damaged == "" })
+	if i < 0 {
+		return nil, nil, &Error{Kind: Conflict, Op: op, Code: "partner-removed", Msg: "this partner was removed, or has another key by now, so nothing can be sealed to the one that has the export",
+			Hint: "tell them another way: by phone, or in person"}
+	}
+	p := &partners[i]
 	if p.Verified == nil {
-		return nil, nil, errNotVerified("vault.OpenNotice")
+		return nil, nil, errNotVerified(op)
 	}
 	count := int64(len(n.People))
 	err = s.do(ctx, func(t *actTx) error {
-		if cur := t.current(string(id)); cur == nil || !t.v.stands(cur, t.now) {
+		if m := t.current(string(n.List)); m == nil || !m.lives(t.now) || !t.now.Before(m.notices()[id]) {
 			return errNoNotice()
 		}
 		if t.current(string(p.ID)) != p.statement {
@@ -271,75 +213,91 @@ func (s *Session) OpenNotice(ctx context.Context, id NoticeID) (*Notice, *Partne
 	return n, p, err
 }
 
+// listOfNotice returns the list of a notice, if the member is a steward of it.
+func (s *Session) listOfNotice(id NoticeID) *statement {
+	now := s.v.clock.now()
+	for _, m := range s.held() {
+		if until, ok := m.notices()[id]; ok && now.Before(until) {
+			return m
+		}
+	}
+	return nil
+}
+
 func (s *Session) notice(ctx context.Context, id NoticeID) (out *Notice, err error) {
 	err = again(func() error {
-		s.v.mu.RLock()
-		n := s.v.notices[id]
-		s.v.mu.RUnlock()
-		if n == nil || !s.v.stands(n, s.v.clock.now()) {
+		m := s.listOfNotice(id)
+		if m == nil {
 			return errNoNotice()
 		}
-		key, err := s.groupKey(ctx, keyP)
+		l, err := s.listKey(ctx, m)
 		if err != nil {
 			return err
 		}
-		body, err := s.v.openBlob(ctx, n, blobNotice, noticeBinding(n), key)
+		name := blobNotice + string(id)
+		binding, _ := m.restBinding(name)
+		body, err := s.v.openBlob(ctx, m, name, binding, l)
 		if err != nil {
 			return err
 		}
 		defer clear(body)
 		var t noticeText
 		if err := json.Unmarshal(body, &t); err != nil {
-			return s.v.tampered(ctx, n.object, placeOf(n, blobNotice), err)
+			return s.v.tampered(ctx, m.object, placeOf(m, name), err)
 		}
-		out = &Notice{ID: id, List: ListID(n.fact(factList)), Partner: t.Partner, Name: t.Name, Drafted: n.fact(factAsked), Expires: untilOf(n), People: t.People}
+		_, drafted, _ := strings.Cut(m.fact(factNotice+string(id)), " ")
+		out = &Notice{ID: id, List: ListID(m.object), Name: t.Name, Fingerprint: t.Fingerprint, Drafted: drafted, Expires: m.notices()[id], People: t.People}
 		return nil
 	})
 	return out, err
 }
 
-// DropNotice ends a notice: its partner was told. Organisers may.
+// DropNotice ends a notice: its partner was told. A steward of its list may.
 func (s *Session) DropNotice(ctx context.Context, id NoticeID) error {
-	if s.role() != Organiser {
-		return errOrganisersOnly("vault.DropNotice", "tell partners")
+	m := s.listOfNotice(id)
+	if m == nil {
+		return errNoNotice()
 	}
-	var n *statement
-	err := s.do(ctx, func(t *actTx) error {
-		if n = t.current(string(id)); n == nil || n.kind != kindNotice {
-			return errNoNotice()
-		}
-		if err := t.remove(n); err != nil {
-			return err
-		}
-		return t.record(audit.Entry{Act: audit.NoticeEnd, By: string(s.member), List: n.fact(factList), Subject: n.object})
-	})
+	err := s.do(ctx, func(t *actTx) error { return t.endNotice(m.object, id, string(s.member)) })
 	if err != nil {
 		return err
 	}
-	s.v.sweepSoon()
-	return s.v.retireLocks(n.locks())
+	s.v.Sweep(ctx)
+	return nil
+}
+
+// endNotice takes a notice out of its list within an act.
+func (t *actTx) endNotice(list string, id NoticeID, by string) error {
+	m := t.current(list)
+	if m == nil || !m.lives(t.now) {
+		return errNoNotice()
+	}
+	if _, ok := m.notices()[id]; !ok {
+		return errNoNotice()
+	}
+	d := m.draft()
+	d.dropNotice(id)
+	if err := d.store(t); err != nil {
+		return err
+	}
+	return t.record(audit.Entry{Act: audit.NoticeEnd, By: by, List: list, Subject: string(id)})
 }
 
 // lapseNotices ends the notices whose time is up.
 func (v *Vault) lapseNotices(ctx context.Context) error {
 	now := v.clock.now()
-	for _, n := range v.noticeStatements() {
-		if now.Before(untilOf(n)) {
-			continue
-		}
-		if err := v.slots.Clear(n.locks()...); err != nil {
-			return slotFault(err)
-		}
-		err := v.doUnlessChanged(ctx, n, func(t *actTx) error {
-			if err := t.remove(n); err != nil {
+	_, lists := v.snapshot()
+	for _, m := range lists {
+		for id, until := range m.notices() {
+			if now.Before(until) {
+				continue
+			}
+			err := v.do(ctx, func(t *actTx) error { return t.endNotice(m.object, id, audit.ByDeadline) })
+			if err != nil && KindOf(err) != NotFound {
 				return err
 			}
-			return t.record(audit.Entry{Act: audit.NoticeEnd, By: audit.ByDeadline, List: n.fact(factList), Subject: n.object})
-		})
-		if err != nil {
-			return err
+			v.sweepSoon()
 		}
-		v.sweepSoon()
 	}
 	return nil
 }

@@ -35,6 +35,14 @@ func notices(t *testing.T, s *vault.Session) (lines []string) {
 	return lines
 }
 
+// handOver exports, and takes the message out.
+func (d *sender) handOver(t *testing.T) *vault.Export {
+	t.Helper()
+	x := d.export(t, d.s)
+	message(t, d.s, x.ID)
+	return x
+}
+
 func (d *sender) erase(t *testing.T, id vault.ContactID) {
 	t.Helper()
 	must(t)(d.s.EraseContact(t.Context(), d.list, id))
@@ -48,13 +56,15 @@ func TestNotice(t *testing.T) {
 	d := newSender(t)
 	from := int64(len(acts(t, d.House, 0)))
 	other := addPartner(t, d.s, "Shelter", strings.Repeat("B", 40))
-	d.export(t, d.s)
-	d.export(t, d.s)
+	d.handOver(t)
+	d.handOver(t)
 	o := order(d.House, other)
 	o.Fields = []string{"email"}
-	if _, err := export(ctx, d.s, d.list, o, nil); err != nil {
+	x, err := export(ctx, d.s, d.list, o, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
+	message(t, d.s, x.ID)
 	d.erase(t, d.ids[2]) // was not asked, and so is with nobody
 	if got := notices(t, d.s); len(got) != 0 {
 		t.Errorf("for somebody who was never sent: got %q", got)
@@ -77,16 +87,17 @@ func TestNotice(t *testing.T) {
 	if got := notices(t, d.s); !slices.Equal(got, want) {
 		t.Errorf("after a restart: got %q, want %q", got, want)
 	}
-	_, err := d.birch.Notices(ctx)
-	refused(t, "a member", err, vault.Forbidden, "role", "")
+	if got := notices(t, d.birch); len(got) != 0 {
+		t.Errorf("who is no steward is told %q", got)
+	}
 	all, err := d.s.Notices(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	one := all[slices.IndexFunc(all, func(n vault.Notice) bool { return n.Name == legalAid })]
 	_, _, err = d.birch.OpenNotice(ctx, one.ID)
-	refused(t, "a member opens one", err, vault.Forbidden, "role", "")
-	refused(t, "a member drops one", d.birch.DropNotice(ctx, one.ID), vault.Forbidden, "role", "")
+	refused(t, "a member opens one", err, vault.NotFound, "no-such-notice", "")
+	refused(t, "a member drops one", d.birch.DropNotice(ctx, one.ID), vault.NotFound, "no-such-notice", "")
 	n, p, err := d.s.OpenNotice(ctx, one.ID)
 	if err != nil || p.Fingerprint != fingerprint || len(n.People) != 1 {
 		t.Errorf("got %+v, %+v, %v", n, p, err)
@@ -114,10 +125,10 @@ func TestNotice(t *testing.T) {
 	sound(t, d.House, d.s, 0)
 }
 
-// TestNoticeIsAKey: a notice is the last place that has somebody who was erased. After
-// every way in which it ends it opens in no copy, and what the member who holds no P
-// has never opens it.
-func TestNoticeIsAKey(t *testing.T) {
+// TestNoticeGoes: a notice is the last place that has somebody who was erased. After
+// every way in which it ends it is in the database no more, and P opens none: whoever
+// has a grant to export has that, and may know of one list what they were granted.
+func TestNoticeGoes(t *testing.T) {
 	inOrder(t)
 	t.Parallel()
 	for name, end := range map[string]func(t *testing.T, d *sender, id vault.NoticeID) error{
@@ -140,26 +151,24 @@ func TestNoticeIsAKey(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			d := newSender(t)
-			d.export(t, d.s)
+			granted(t, d.list, d.birch, d.s, toExport(time.Hour))
+			d.handOver(t)
 			d.erase(t, d.ids[0])
 			all, err := d.s.Notices(t.Context())
 			if err != nil || len(all) != 1 {
 				t.Fatal(all, err)
 			}
 			if n := opened(t, d.Dir, d.Dir, vaulttest.Passphrase).kinds("notice"); n != 1 {
-				t.Errorf("an organiser opens %d notices by hand", n)
+				t.Errorf("a steward opens %d notices by hand", n)
 			}
 			if n := opened(t, d.Dir, d.Dir, birchs).kinds("notice"); n != 0 {
-				t.Errorf("a member opens %d notices by hand", n)
+				t.Errorf("who has P by a grant opens %d notices by hand", n)
 			}
-			before := vaulttest.Copy(t, d.Dir)
 			if err := end(t, d, all[0].ID); err != nil {
 				t.Fatal(err)
 			}
-			for i, db := range []string{before, d.Dir} {
-				if n := opened(t, db, d.Dir, vaulttest.Passphrase).kinds("notice"); n != 0 {
-					t.Errorf("database %d: %d notices open", i, n)
-				}
+			if n := opened(t, d.Dir, d.Dir, vaulttest.Passphrase).kinds("notice"); n != 0 {
+				t.Errorf("%d notices open", n)
 			}
 			d.s = d.SignIn()
 			if got := notices(t, d.s); len(got) != 0 {
@@ -167,6 +176,53 @@ func TestNoticeIsAKey(t *testing.T) {
 			}
 			sound(t, d.House, d.s, len(acts(t, d.House, 0)))
 		})
+	}
+}
+
+// TestNoticeOfWhatWasSent: a partner is told of nobody, and nothing of anybody, that it
+// did not get.
+func TestNoticeOfWhatWasSent(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	d.export(t, d.s) // nobody takes it out
+	d.erase(t, d.ids[1])
+	if got := notices(t, d.s); len(got) != 0 {
+		t.Errorf("of what never left: got %q", got)
+	}
+	d.handOver(t)
+	if err := d.s.CorrectContact(ctx, d.list, d.ids[0], map[string]string{"phone": "+12125550177"}, "no"); err != nil {
+		t.Fatal(err)
+	}
+	d.erase(t, d.ids[0])
+	if got, want := notices(t, d.s), []string{legalAid + ":*"}; !slices.Equal(got, want) {
+		t.Errorf("of somebody who has another number since: got %q, want %q", got, want)
+	}
+}
+
+// TestNoticeToTheSameKey: a notice is sealed to the key that the export was sealed to,
+// or to none.
+func TestNoticeToTheSameKey(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	d.handOver(t)
+	d.erase(t, d.ids[0])
+	all, err := d.s.Notices(ctx)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	other := strings.Repeat("C", 40)
+	must(t)(d.s.ReplacePartnerCertificate(ctx, d.partner, newPartner(legalAid, other)))
+	must(t)(d.s.VerifyPartner(ctx, d.partner, other, "by phone"))
+	_, _, err = d.s.OpenNotice(ctx, all[0].ID)
+	refused(t, "to another key", err, vault.Conflict, "partner-removed", "")
+	if err := d.s.RemovePartner(ctx, d.partner); err != nil {
+		t.Fatal(err)
+	}
+	addPartner(t, d.s, "the same under another name", fingerprint)
+	if _, p, err := d.s.OpenNotice(ctx, all[0].ID); err != nil || p.Fingerprint != fingerprint {
+		t.Errorf("to the same key: got %+v, %v", p, err)
 	}
 }
 
@@ -193,29 +249,28 @@ func TestNoticeOfWhatNeverLeft(t *testing.T) {
 	}
 }
 
-// TestNoticeAndNewP: what a partner has to be told outlives the P that it was sealed
-// to, and whoever kept that P opens it no more.
-func TestNoticeAndNewP(t *testing.T) {
+// TestNoticeAndNewL: what a partner has to be told outlives the L that it was sealed to,
+// and whoever kept that L opens no notice of later.
+func TestNoticeAndNewL(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	d := newSender(t)
-	grant := granted(t, d.list, d.birch, d.s, toExport(time.Hour))
-	d.export(t, d.s)
+	d.handOver(t)
 	d.erase(t, d.ids[0])
 	before := notices(t, d.s)
-	if n := opened(t, d.Dir, d.Dir, birchs).kinds("notice"); n != 1 {
-		t.Fatalf("who holds P by grant opens %d notices", n)
+	must(t)(d.s.AddSteward(ctx, d.list, "birch"))
+	if got := notices(t, d.birch); !slices.Equal(got, before) {
+		t.Errorf("a new steward is told %q, want %q", got, before)
 	}
-	must(t)(d.s.RevokeAccess(ctx, grant))
-	if got := notices(t, d.s); len(got) != 1 || got[0] != before[0] {
+	if err := d.s.RemoveSteward(ctx, d.list, "birch"); err != nil {
+		t.Fatal(err)
+	}
+	must(t)(d.s.EditList(ctx, d.list, vault.ListEdit{DropField: "email"}))
+	if got := notices(t, d.s); !slices.Equal(got, before) {
 		t.Errorf("got %q, want %q", got, before)
 	}
-	d.erase(t, d.ids[1])
-	if got := notices(t, d.s); len(got) != 2 {
-		t.Errorf("got %q", got)
-	}
 	if n := opened(t, d.Dir, d.Dir, birchs).kinds("notice"); n != 0 {
-		t.Errorf("afterwards %d open", n)
+		t.Errorf("who was a steward opens %d", n)
 	}
 	sound(t, d.House, d.s, 0)
 }

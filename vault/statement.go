@@ -25,7 +25,6 @@ const (
 	kindErasure   = "erasure"   // who is to be erased from a list by its stewards
 	kindPartner   = "partner"   // another organisation that lists are sent to
 	kindExport    = "export"    // what was sent, or is to be
-	kindNotice    = "notice"    // whom a partner has to delete
 	kindDestroyed = "destroyed" // what is left of a list
 	kindRemoved   = "removed"   // nothing is left; never at rest
 )

@@ -226,7 +226,7 @@ func lockOwner(s *statement) slots.ID {
 	switch s.kind {
 	case kindList:
 		return ownerOf(s)
-	case kindAccess, kindExport, kindNotice:
+	case kindAccess, kindExport:
 		return ownerID(ListID(s.fact(factList))) // they go with the list, whatever else is damaged
 	}
 	return slots.ID{}

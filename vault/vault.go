@@ -78,7 +78,6 @@ type Vault struct {
 	erasures map[string]*statement   // that wait for a steward, by object
 	partners map[PartnerID]*statement
 	exports  map[ExportID]*statement
-	notices  map[NoticeID]*statement
 	building map[string]bool   // exports whose parts are stored and that no statement names yet
 	spoilt   map[string]ListID // accesses, waits and erasures whose statement was found damaged at start, with their list
 
@@ -191,7 +190,6 @@ func newVault(c *Config) *Vault {
 		erasures: map[string]*statement{},
 		partners: map[PartnerID]*statement{},
 		exports:  map[ExportID]*statement{},
-		notices:  map[NoticeID]*statement{},
 		building: map[string]bool{},
 		spoilt:   map[string]ListID{},
 		wake:     make(chan struct{}, 1),
@@ -289,7 +287,7 @@ func (v *Vault) load(ctx context.Context) error {
 			known[e.List] = &damage{}
 		case audit.AccessRequest:
 			dispensable[e.Subject] = ListID(e.List)
-		case audit.WaitOpen, audit.ErasureAsk, audit.SliceCut, audit.NoticeDraft: // nothing of a list is sealed to what they give
+		case audit.WaitOpen, audit.ErasureAsk, audit.SliceCut: // nothing of a list is sealed to what they give
 			dispensable[e.Subject] = ""
 		}
 		if k := known[e.List]; k != nil {
@@ -406,16 +404,12 @@ func (v *Vault) publish(s *statement) {
 	case kindExport:
 		v.exports[ExportID(s.object)] = s
 		v.wakeKeeper() // its message lapses
-	case kindNotice:
-		v.notices[NoticeID(s.object)] = s
-		v.wakeKeeper() // it lapses
 	case kindRemoved:
 		delete(v.members, MemberID(s.object))
 		delete(v.access, AccessID(s.object))
 		delete(v.waits, WaitID(s.object))
 		delete(v.erasures, s.object)
 		delete(v.partners, PartnerID(s.object))
-		delete(v.notices, NoticeID(s.object))
 	case kindList, kindDestroyed:
 		l := v.lists[ListID(s.object)]
 		if l == nil {
@@ -459,9 +453,6 @@ func (v *Vault) statement(object string) *statement {
 	}
 	if e := v.exports[ExportID(object)]; e != nil {
 		return e
-	}
-	if n := v.notices[NoticeID(object)]; n != nil {
-		return n
 	}
 	return v.erasures[object]
 }

@@ -482,5 +482,5 @@ func (v *Vault) lapseWaits(ctx context.Context) error {
 // groupSealed returns what may be sealed to O or P beside the vault's own statement
 // and the lists.
 func (v *Vault) groupSealed() []*statement {
-	return slices.Concat(v.memberStatements(), v.waitStatements(), v.partnerStatements(), v.exportStatements(), v.noticeStatements())
+	return slices.Concat(v.memberStatements(), v.waitStatements(), v.partnerStatements(), v.exportStatements())
 }

@@ -12,13 +12,13 @@ import (
 
 // A Notice is what a partner has to be told: whom to delete, who were erased here.
 type Notice struct {
-	ID      vault.NoticeID  `json:"id"`
-	List    vault.ListID    `json:"list"`
-	Partner vault.PartnerID `json:"partner"`
-	Name    string          `json:"name"` // of the partner
-	People  int             `json:"people"`
-	Drafted string          `json:"drafted"` // day
-	Expires time.Time       `json:"expires"`
+	ID          vault.NoticeID `json:"id"`
+	List        vault.ListID   `json:"list"`
+	Name        string         `json:"name"`        // of the partner
+	Fingerprint string         `json:"fingerprint"` // of its certificate when the export was sealed
+	People      int            `json:"people"`
+	Drafted     string         `json:"drafted"` // day
+	Expires     time.Time      `json:"expires"`
 }
 
 // Notices lists what partners have to be told.
