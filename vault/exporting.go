@@ -60,6 +60,7 @@ type Exporting struct {
 	ready    []sealedColumn // sealed and not stored yet
 	storing  *errgroup.Group
 	blocks   chan exportBlock // nil once everything was written
+	free     chan []byte      // parts that are sealed, to be filled again
 }
 
 // An exportBlock is what is stored together: a part of the message, and people.
@@ -68,7 +69,7 @@ type exportBlock struct {
 }
 
 // partSize is how much of a message is sealed together, in bytes.
-const partSize = 2 << 20
+const partSize = 1 << 20
 
 // BeginExport begins to export a list. Its stewards may who are organisers, and
 // members with a grant to export; of somebody who did not agree to be shared nothing is
@@ -147,10 +148,15 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 	s.v.mu.Lock()
 	s.v.building[e.id] = true
 	s.v.mu.Unlock()
-	e.blocks = make(chan exportBlock)
+	e.blocks, e.free = make(chan exportBlock), make(chan []byte, 2)
 	e.storing = &errgroup.Group{}
 	blocks := e.blocks // Close may come before store has begun
-	e.storing.Go(guarded(func() error { return e.store(blocks) }))
+	e.storing.Go(func() error {
+		err := guarded(func() error { return e.store(blocks) })()
+		for range blocks { // after a panic: Write waits
+		}
+		return err
+	})
 	return e, nil
 }
 
@@ -227,6 +233,10 @@ func (e *Exporting) Next(ctx context.Context) ([]Contact, error) {
 		at := from + i*(personSize+valuesSize)
 		e.valuesOf.sum(e.people[at+personSize:at+personSize], e.people[at:at+personSize], c.Values)
 	}
+	if len(e.people) >= peopleTogether {
+		e.blocks <- exportBlock{people: e.people}
+		e.people = make([]byte, 0, peopleTogether+peopleTogether/8)
+	}
 	return out, nil
 }
 
@@ -262,7 +272,11 @@ func (e *Exporting) flush() {
 		return
 	}
 	e.blocks <- exportBlock{part: e.part}
-	e.part = make([]byte, 0, partSize+64<<10)
+	select {
+	case e.part = <-e.free:
+	default:
+		e.part = make([]byte, 0, partSize+64<<10)
+	}
 }
 
 // store seals and stores what it is handed until there is no more. What is less than
@@ -272,11 +286,23 @@ func (e *Exporting) store(blocks <-chan exportBlock) (err error) {
 		if err != nil {
 			continue // to the end, as Write waits
 		}
-		if err = e.seal(&b); err != nil || len(b.part) < partSize {
+		err = e.seal(&b)
+		if b.part != nil {
+			select {
+			case e.free <- b.part[:0]:
+			default:
+			}
+		}
+		ready := 0
+		for _, c := range e.ready {
+			ready += len(c.data)
+		}
+		if err != nil || ready < partSize {
 			continue
 		}
 		err = e.s.do(context.Background(), func(t *actTx) error { return e.put(t) })
 		if err == nil {
+			clear(e.ready)
 			e.ready = e.ready[:0]
 		}
 	}
@@ -323,8 +349,9 @@ func (e *Exporting) finish() error {
 		return errExportWritten
 	}
 	e.flush()
-	for people := range slices.Chunk(e.people, peopleTogether) {
-		e.blocks <- exportBlock{people: people}
+	if len(e.people) > 0 {
+		e.blocks <- exportBlock{people: e.people}
+		e.people = nil
 	}
 	close(e.blocks)
 	e.blocks = nil

@@ -365,8 +365,8 @@ func TestExportInParts(t *testing.T) {
 	}
 	e.Close()
 	d.Vault.Sweep(ctx)
-	if n := segmentsOf(t, d.House, vault.ListID(x.ID)); n != 4 {
-		t.Errorf("got %d segments, want three parts and one of people", n)
+	if n := segmentsOf(t, d.House, vault.ListID(x.ID)); n != 6 {
+		t.Errorf("got %d segments, want five parts and one of people", n)
 	}
 	m, err := d.s.OpenMessage(ctx, x.ID)
 	if err != nil {

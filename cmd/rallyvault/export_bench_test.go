@@ -20,6 +20,13 @@ func (m *machine) agreed(b *testing.B) (srv *served) {
 	m.login()
 	m.must("", "list", "create", "T", "--purpose", "P", "--fields", "name,email,phone,postal_code")
 	m.must("", "import", "T", path, "--shareable", "yes", "--consent-text", "we share this list with our partners")
+	m.newPartner(b)
+	return srv
+}
+
+// newPartner adds a partner whose fingerprint was compared.
+func (m *machine) newPartner(b testing.TB) {
+	b.Helper()
 	_, certificate, err := pgp.NewSigning("Partner", time.Now())
 	if err != nil {
 		b.Fatal(err)
@@ -30,11 +37,10 @@ func (m *machine) agreed(b *testing.B) (srv *served) {
 	var p struct{ Fingerprint string }
 	m.mustJSON(&p, "", "partner", "add", "Partner", m.path("partner.pgp"))
 	m.must("", "partner", "verify", "Partner", "--fingerprint", p.Fingerprint, "--how", "by phone")
-	return srv
 }
 
 // seal exports everybody, who are so many that it waits, and returns the id.
-func (m *machine) seal(b *testing.B) (id string) {
+func (m *machine) seal(b testing.TB) (id string) {
 	b.Helper()
 	code, stdout, stderr := m.run("", "export", "T", "--partner", "Partner", "--fields", "name,email,phone,postal_code", "--purpose", "P",
 		"--delete-by", time.Now().AddDate(0, 1, 0).Format(time.DateOnly), "--out", m.path("sealed.pgp"), "--json")
