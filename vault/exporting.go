@@ -71,6 +71,10 @@ type exportBlock struct {
 // partSize is how much of a message is sealed together, in bytes.
 const partSize = 1 << 20
 
+// partsTogether is how much of it is stored by one act, in bytes: each is a flush to
+// the disk.
+const partsTogether = 8 << 20
+
 // BeginExport begins to export a list. Its stewards may who are organisers, and
 // members with a grant to export; of somebody who did not agree to be shared nothing is
 // read out. Until it is closed, nobody imports into the list.
@@ -297,7 +301,7 @@ func (e *Exporting) store(blocks <-chan exportBlock) (err error) {
 		for _, c := range e.ready {
 			ready += len(c.data)
 		}
-		if err != nil || ready < partSize {
+		if err != nil || ready < partsTogether {
 			continue
 		}
 		err = e.s.do(context.Background(), func(t *actTx) error { return e.put(t) })
