@@ -373,8 +373,12 @@ func (s *Session) ApproveExport(ctx context.Context, id ExportID) (*Export, erro
 // releaseExport lets an export be handed over that another organiser agreed to.
 func (s *Session) releaseExport(ctx context.Context, id ExportID, p permit) error {
 	v := s.v
+	if err := s.carryOutFirst(ctx, id); err != nil {
+		return err
+	}
+	var e *statement
 	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
-		e := v.statement(string(id))
+		e = v.statement(string(id))
 		now := v.clock.now()
 		if e == nil || !e.waitsForRelease(now) {
 			return audit.Entry{}, errNoWait()
@@ -384,7 +388,34 @@ func (s *Session) releaseExport(ctx context.Context, id ExportID, p permit) erro
 		delete(d.facts, factFree)
 		d.setTime(factUntil, v.messageEnd(e, now, keepMessage))
 		return audit.Entry{Act: audit.ExportRelease, By: string(s.member), List: e.fact(factList), Subject: e.object}, nil
-	}, p.use, p.entries(v)...)
+	}, func(t *actTx) error {
+		if err := t.stillKept(e); err != nil {
+			return err
+		}
+		return p.use(t)
+	}, p.entries(v)...)
+}
+
+// carryOutFirst carries out, for a steward, the erasures that wait for the list of an
+// export that is about to be handed over: whom they are about may be in it, and then it
+// is dropped. For everybody else it is refused as long as they wait: who asked was told
+// that nothing more is sent.
+func (s *Session) carryOutFirst(ctx context.Context, id ExportID) error {
+	e := s.v.statement(string(id))
+	if e == nil || e.kind != kindExport {
+		return nil // said by who asked
+	}
+	list := e.fact(factList)
+	if len(s.v.erasuresOf(list)) == 0 {
+		return nil
+	}
+	if err := s.mergeWaiting(ctx, ListID(list)); err != nil {
+		return err
+	}
+	if len(s.v.erasuresOf(list)) > 0 {
+		return errErasureWaits()
+	}
+	return nil
 }
 
 // messageEnd is until when a message is kept: at most until its list ends.
@@ -444,6 +475,9 @@ func (m *Message) Read(p []byte) (int, error) {
 		if m.e = m.v.statement(m.e.object); !m.v.keeps(m.e, m.v.clock.now()) {
 			return 0, errNoMessage(m.e)
 		}
+		if len(m.v.erasuresOf(m.e.fact(factList))) > 0 {
+			return 0, errErasureWaits()
+		}
 		g := &m.e.segments[m.next]
 		m.next++
 		if _, ok := g.column(columnPart); !ok {
@@ -474,6 +508,9 @@ func partBinding(e *statement, column string, n int64) string {
 // OpenMessage takes out the message of an export, sealed to its partners. Organisers
 // may, and who made it. That is in the audit trail before it returns.
 func (s *Session) OpenMessage(ctx context.Context, id ExportID) (*Message, error) {
+	if err := s.mayHandOver(ctx, id); err != nil {
+		return nil, err
+	}
 	var e *statement
 	var x *agebox.Identity
 	var t ledgerText
@@ -492,6 +529,18 @@ func (s *Session) OpenMessage(ctx context.Context, id ExportID) (*Message, error
 		return nil, err
 	}
 	return &Message{Export: id, Bytes: e.int(factBytes), SHA256: t.SHA256, v: s.v, e: e, key: x, alive: s.alive}, nil
+}
+
+// mayHandOver is carryOutFirst for who may see the export.
+func (s *Session) mayHandOver(ctx context.Context, id ExportID) error {
+	e, _, err := s.openExport(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !s.v.keeps(e, s.v.clock.now()) {
+		return errNoMessage(e)
+	}
+	return s.carryOutFirst(ctx, id)
 }
 
 // handOver opens X of an export that can be handed over, and lets one that waited
@@ -523,10 +572,14 @@ func (s *Session) handOver(ctx context.Context, u *turnover, e *statement, key *
 	return t, x, nil
 }
 
-// stillKept makes sure within an act that an export is as it was seen.
+// stillKept makes sure within an act that an export is as it was seen, and that nobody
+// is to be erased from its list.
 func (t *actTx) stillKept(e *statement) error {
 	if t.current(e.object) != e {
 		return errOvertaken()
+	}
+	if len(t.erasures(e.fact(factList))) > 0 {
+		return errErasureWaits()
 	}
 	return nil
 }
@@ -574,6 +627,9 @@ type Link struct {
 // LinkExport makes a link, in place of one that there was. X is sealed to its token,
 // with the lowest work factor: 128 random bits need no stretching.
 func (s *Session) LinkExport(ctx context.Context, id ExportID) (*Link, error) {
+	if err := s.mayHandOver(ctx, id); err != nil {
+		return nil, err
+	}
 	c := newCode()
 	var e *statement
 	var until time.Time
@@ -611,6 +667,12 @@ func errNoLink() error {
 	return &Error{Kind: NotFound, Op: "vault.TakeLink", Code: "no-such-link", Msg: "this link does not exist, was used, or is too old", Hint: "ask who sent it for a new one"}
 }
 
+// errLinkLater says that a link is good, but not now: somebody is to be erased from the
+// list first. Why is nothing that a visitor is told.
+func errLinkLater() error {
+	return &Error{Kind: Unavailable, Op: "vault.TakeLink", Code: "link-later", RetryAfter: time.Hour, Msg: "this link does not work at the moment, and was not used up", Hint: "try again later, or ask who sent it"}
+}
+
 // TakeLink gives the message of a link to whoever has it, once: the link is gone when
 // it returns. What is wrong with one that is not good is not said.
 func (v *Vault) TakeLink(ctx context.Context, token string) (*Message, error) {
@@ -623,7 +685,13 @@ func (v *Vault) TakeLink(ctx context.Context, token string) (*Message, error) {
 		}
 		u.draft(e).remove(blobLink)
 		return audit.Entry{Act: audit.ExportTaken, List: e.fact(factList), Subject: e.object}, nil
-	}, nil)
+	}, func(t *actTx) error {
+		err := t.stillKept(e)
+		if hasCode(err, codeErasureWaits) {
+			return errLinkLater()
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -673,6 +741,9 @@ func (v *Vault) openLink(ctx context.Context, token string) (*statement, *agebox
 	x, err := agebox.ParseIdentity(secret)
 	if err != nil {
 		return nil, nil, errNoLink()
+	}
+	if len(v.erasuresOf(e.fact(factList))) > 0 { // said to nobody who just guesses
+		return nil, nil, errLinkLater()
 	}
 	return e, x, nil
 }

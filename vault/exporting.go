@@ -123,7 +123,7 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 	}()
 	e.m = e.may.m
 	if len(s.v.erasuresOf(e.m.object)) > 0 {
-		return e, errErasureWaits(e.may)
+		return e, errErasureAsked(e.may)
 	}
 	if e.fields, err = chooseFields(e.may.fields, o.Fields); err != nil {
 		return e, err
@@ -170,13 +170,21 @@ func errNotVerified(op string) error {
 		Hint: "compare it by phone or in person, then: rallyvault partner verify"}
 }
 
-// errErasureWaits says that somebody asked for a person to be erased. Who it is only
-// a steward can see, who begins again; what was sent would not come back.
-func errErasureWaits(may *reach) error {
+// errErasureAsked is errErasureWaits for who makes an export: a steward begins again.
+func errErasureAsked(may *reach) error {
 	if may.grants == nil {
 		return errExportOvertaken()
 	}
-	return &Error{Kind: Conflict, Op: "vault.Export", Code: "erasure-waits", Msg: "somebody is to be erased from this list: nothing is sent before that",
+	return errErasureWaits()
+}
+
+// codeErasureWaits is the code of errErasureWaits.
+const codeErasureWaits = "erasure-waits"
+
+// errErasureWaits says that somebody asked for a person to be erased. Who it is only
+// a steward can see; what was sent would not come back.
+func errErasureWaits() error {
+	return &Error{Kind: Conflict, Op: "vault.Export", Code: codeErasureWaits, Msg: "somebody is to be erased from this list: nothing is sent before that",
 		Hint: "ask a steward of the list to open it"}
 }
 
@@ -486,7 +494,7 @@ func (e *Exporting) Commit(ctx context.Context) (*Export, error) {
 			return errExportOvertaken()
 		}
 		if len(t.erasures(m.object)) > 0 {
-			return errErasureWaits(e.may)
+			return errErasureAsked(e.may)
 		}
 		if alone && t.anotherOrganiser(s.member) {
 			return errOvertaken()

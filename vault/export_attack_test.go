@@ -1,0 +1,75 @@
+package vault_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+// TestExportAfterErasureAsked: somebody's erasure was asked for and
+// acknowledged; a message with them that is kept is handed over to nobody from then on,
+// and is gone once a steward has carried it out. One without them goes on.
+func TestExportAfterErasureAsked(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	for _, who := range []string{"ana@example.org", "nobody@example.org"} {
+		d := newSender(t)
+		granted(t, d.list, d.birch, d.s, toExport(72*time.Hour))
+		x := d.export(t, d.birch)
+		token := link(t, d.birch, x.ID)
+		begun, err := d.birch.OpenMessage(ctx, x.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := d.birch.EraseByAddress(ctx, "", who, ""); err != nil || e.Asked != 1 {
+			t.Fatalf("got %+v, %v", e, err)
+		}
+		if got := readMessage(t, begun, nil); got != "began, erasure-waits" {
+			t.Errorf("what was taken out goes on: got %q", got)
+		}
+		if got := message(t, d.birch, x.ID); got != "erasure-waits" {
+			t.Errorf("a file is taken out: got %q", got)
+		}
+		_, err = d.birch.LinkExport(ctx, x.ID)
+		refused(t, "a link is made", err, vault.Conflict, "erasure-waits", "")
+		refused(t, "a link works", d.Vault.LinkWorks(ctx, token), vault.Unavailable, "link-later", "")
+		if got := byLink(t, d.House, token); got != "link-later" {
+			t.Errorf("a visitor takes it out: got %q", got)
+		}
+		guessed := token[:len(token)-1] + map[bool]string{true: "3", false: "2"}[strings.HasSuffix(token, "2")]
+		if got := byLink(t, d.House, guessed); got != "no-such-link" {
+			t.Errorf("who guesses learns %q", got)
+		}
+		want := map[bool]string{true: "message-gone, no-such-link", false: agreed + ", " + agreed}[who == "ana@example.org"]
+		if got := message(t, d.s, x.ID) + ", " + byLink(t, d.House, token); got != want {
+			t.Errorf("after the steward: got %q, want %q", got, want)
+		}
+		sound(t, d.House, d.s, 0)
+	}
+}
+
+// TestExportReleasedAfterErasureAsked: the same for what waits for a second person, up
+// to fourteen days.
+func TestExportReleasedAfterErasureAsked(t *testing.T) {
+	inOrder(t)
+	t.Parallel()
+	ctx := t.Context()
+	c := newCouncil(t)
+	list := agreedTo(t, c.House, c.maple, 501)
+	p := addPartner(t, c.maple, legalAid, fingerprint)
+	x := send(t, c.House, c.maple, list, p)
+	lines, _ := c.Contacts(c.maple, list)
+	cells := strings.Split(lines[0], ",")
+	if e, err := c.birch.EraseByAddress(ctx, "", cells[1], ""); err != nil || e.Asked != 1 {
+		t.Fatalf("got %+v, %v for %q", e, err, lines[0])
+	}
+	_, err := c.rowan.ApproveExport(ctx, x.ID)
+	refused(t, "agreed to by who is no steward", err, vault.Conflict, "erasure-waits", "")
+	if got := message(t, c.maple, x.ID); got != "message-gone" {
+		t.Errorf("after the steward: got %q", got)
+	}
+	_, err = c.rowan.ApproveExport(ctx, x.ID)
+	refused(t, "agreed to afterwards", err, vault.Conflict, "not-waiting", "")
+}
