@@ -73,3 +73,36 @@ func TestExportReleasedAfterErasureAsked(t *testing.T) {
 	_, err = c.rowan.ApproveExport(ctx, x.ID)
 	refused(t, "agreed to afterwards", err, vault.Conflict, "not-waiting", "")
 }
+
+// TestExportSpoiledOnList: what a list keeps of an export is spoiled in the database;
+// the list is re-keyed and fields are dropped all the same.
+func TestExportSpoiledOnList(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	d.export(t, d.s)
+	good := d.export(t, d.s)
+	_ = member(t, d.House, d.s, "fir", newer)
+	must(t)(d.s.AddSteward(ctx, d.list, "fir"))
+	d.Stop()
+	edit(t, d.Dir, `UPDATE blob SET data = zeroblob(size) WHERE name LIKE 'sent/%' AND name <> 'sent/`+string(good.ID)+`'`)
+	d.Start()
+	s := d.SignIn()
+	epoch := fact(t, d.Dir, "list ", "epoch")
+	if err := s.RemoveSteward(ctx, d.list, "fir"); err != nil {
+		t.Errorf("a steward cannot be removed: %v", err)
+	}
+	d.Contacts(s, d.list)
+	if l, err := s.List(ctx, d.list); err != nil || l.RekeyPending || epoch == fact(t, d.Dir, "list ", "epoch") {
+		t.Errorf("the list is not re-keyed after a steward was removed: %v, epoch %s then %s", err, epoch, fact(t, d.Dir, "list ", "epoch"))
+	}
+	if _, err := s.EditList(ctx, d.list, vault.ListEdit{DropField: "phone"}); err != nil {
+		t.Errorf("a field cannot be dropped: %v", err)
+	}
+	db := openSQL(t, d.Dir)
+	defer db.Close()
+	var kept string
+	if err := db.QueryRow(`SELECT group_concat(name) FROM blob WHERE name LIKE 'sent/%'`).Scan(&kept); err != nil || kept != "sent/"+string(good.ID) {
+		t.Errorf("kept %s, %v", kept, err)
+	}
+}

@@ -455,7 +455,9 @@ func (s *Session) reseal(ctx context.Context, m *statement, d *draft, field stri
 	return d.seal(keyName(epoch, field), d.keyBinding(epoch, field), secret.Bytes(), to)
 }
 
-// resealRest seals what else was sealed to L to the new one.
+// resealRest seals what else was sealed to L to the new one. What the list keeps of an
+// export and is damaged is left behind: whom that was of is not known any more, which
+// must not keep L from being replaced.
 func (s *Session) resealRest(ctx context.Context, m *statement, d *draft, to *agebox.Recipient) error {
 	l, err := s.listKey(ctx, m)
 	if err != nil {
@@ -467,6 +469,11 @@ func (s *Session) resealRest(ctx context.Context, m *statement, d *draft, to *ag
 			continue
 		}
 		body, err := s.v.openBlob(ctx, m, name, binding, l)
+		if beyondRepair(err) && strings.HasPrefix(name, blobSent) {
+			s.v.log.Error("whom an export was of is damaged, and dropped: everybody who is erased counts as one of them", "list", m.object, "export", strings.TrimPrefix(name, blobSent), "error", err)
+			d.remove(name)
+			continue
+		}
 		if err != nil {
 			return err
 		}
