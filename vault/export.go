@@ -12,6 +12,7 @@ import (
 
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/agebox"
+	"github.com/rallyvault/rallyvault/crypto/slots"
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
 
@@ -812,37 +813,43 @@ func (v *Vault) active(member string) bool {
 }
 
 // lapseExports drops the messages whose time is up, and those that wait for nobody.
+// The locks of all whose time is up come first, and wait for no database. What cannot
+// be dropped keeps no other from it.
 func (v *Vault) lapseExports(ctx context.Context) error {
 	now := v.clock.now()
+	var lapsed []*statement
+	var locks []slots.ID
 	for _, e := range v.exportStatements() {
 		if !v.lapses(e, now) {
 			continue
 		}
+		lapsed = append(lapsed, e)
 		if !e.keepsMessage(now) {
-			// The locks come first, and wait for no database.
-			if err := v.slots.Clear(e.locks()...); err != nil {
-				return slotFault(err)
-			}
+			locks = append(locks, e.locks()...)
 		}
-		lapsed := false
+	}
+	if err := v.slots.Clear(locks...); err != nil {
+		return slotFault(err)
+	}
+	var failed error
+	for _, e := range lapsed {
+		dropped := false
 		err := v.doUnlessChanged(ctx, e, func(t *actTx) error {
 			d := e.draft()
 			d.dropMessage(ExportLapsed)
 			if err := d.store(t); err != nil {
 				return err
 			}
-			lapsed = true
+			dropped = true
 			return t.record(audit.Entry{Act: audit.ExportLapse, By: audit.ByDeadline, List: e.fact(factList), Subject: e.object})
 		})
-		if err == nil && lapsed {
+		if err == nil && dropped {
 			err = v.retireLocks(e.locks())
 			v.sweepSoon()
 		}
-		if err != nil {
-			return err
-		}
+		failed = cmp.Or(failed, err)
 	}
-	return nil
+	return failed
 }
 
 // endExports leaves within an act that ends a list what the ledger keeps of its

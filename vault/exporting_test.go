@@ -1068,3 +1068,26 @@ func TestExportGivenUp(t *testing.T) {
 	}
 	sound(t, d.House, d.s, 0)
 }
+
+// TestExportsLapseOnFullDisk: a database that takes nothing keeps no message from
+// lapsing, neither the first nor the others.
+func TestExportsLapseOnFullDisk(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	d.export(t, d.s)
+	d.export(t, d.s)
+	before := vaulttest.Copy(t, d.Dir)
+	d.faults.Set(func(op string) error { return errors.New("the disk is full") })
+	d.Clock.Add(73 * time.Hour)
+	d.Vault.KeepDeadlines(ctx)
+	if n := len(messageKeys(opened(t, before, d.Dir, vaulttest.Passphrase))); n != 0 {
+		t.Errorf("%d keys of messages that have lapsed open", n)
+	}
+	d.faults.Set(nil)
+	if !d.Vault.KeepDeadlines(ctx) {
+		t.Error("not everything was ended once there was room")
+	}
+	d.Vault.Sweep(ctx)
+	sound(t, d.House, d.SignIn(), 0)
+}
