@@ -230,7 +230,8 @@ func (t *actTx) exportsOf(list string) (out []*statement) {
 
 func ledgerBinding(e *statement, blob string) string { return bind(blob, e.vault, e.object) }
 
-// openExport returns the statement of an export for somebody who may see the ledger.
+// openExport returns the statement of an export for somebody who may see its line of
+// the ledger: an organiser, or who made it, as long as they may export its list.
 func (s *Session) openExport(ctx context.Context, id ExportID) (*statement, *agebox.Identity, error) {
 	if _, err := s.exportKey(ctx); err != nil {
 		return nil, nil, err
@@ -241,9 +242,22 @@ func (s *Session) openExport(ctx context.Context, id ExportID) (*statement, *age
 	if e == nil || s.role() != Organiser && e.fact(factMember) != string(s.member) {
 		return nil, nil, errNoExport()
 	}
+	if err := s.mayStill(e); err != nil {
+		return nil, nil, err
+	}
 	// P after the statement: see groupKey.
 	key, err := s.exportKey(ctx)
 	return e, key, err
+}
+
+// mayStill refuses who is no organiser and may not export the list of an export any
+// more: a grant for another list opens P too.
+func (s *Session) mayStill(e *statement) error {
+	if s.role() == Organiser {
+		return nil
+	}
+	_, err := s.reach(ListID(e.fact(factList)), ActionExport)
+	return err
 }
 
 func (s *Session) openLedger(ctx context.Context, e *statement, key *agebox.Identity) (t ledgerText, err error) {
@@ -258,7 +272,7 @@ func (s *Session) openLedger(ctx context.Context, e *statement, key *agebox.Iden
 }
 
 // Exports is the ledger, the newest first. Organisers see all of it, who holds a grant
-// to export what they sent themselves.
+// to export what they sent of its list themselves.
 func (s *Session) Exports(ctx context.Context) ([]Export, error) {
 	if _, err := s.exportKey(ctx); err != nil {
 		return nil, err
@@ -270,6 +284,7 @@ func (s *Session) Exports(ctx context.Context) ([]Export, error) {
 		case err == nil:
 			out = append(out, *one)
 		case KindOf(err) == NotFound: // another member's
+		case s.role() != Organiser && (KindOf(err) == Forbidden || KindOf(err) == Gone): // of a list that the member may not export any more
 		case beyondRepair(err):
 			// One damaged line must not hide the others.
 			made, _ := time.Parse(time.RFC3339, e.fact(factAskedAt))
@@ -462,7 +477,8 @@ type Message struct {
 	pending []byte
 }
 
-// Read gives the message; it stops when the message lapses or the session ends.
+// Read gives the message; it stops when the message lapses, the session ends, or who
+// takes it out may not do so any more.
 func (m *Message) Read(p []byte) (int, error) {
 	for len(m.pending) == 0 {
 		if m.next == len(m.e.segments) {
@@ -529,7 +545,13 @@ func (s *Session) OpenMessage(ctx context.Context, id ExportID) (*Message, error
 	if err != nil {
 		return nil, err
 	}
-	return &Message{Export: id, Bytes: e.int(factBytes), SHA256: t.SHA256, v: s.v, e: e, key: x, alive: s.alive}, nil
+	alive := func() error {
+		if err := s.alive(); err != nil {
+			return err
+		}
+		return s.mayStill(e)
+	}
+	return &Message{Export: id, Bytes: e.int(factBytes), SHA256: t.SHA256, v: s.v, e: e, key: x, alive: alive}, nil
 }
 
 // mayHandOver is carryOutFirst for who may see the export.

@@ -106,3 +106,56 @@ func TestExportSpoiledOnList(t *testing.T) {
 		t.Errorf("kept %s, %v", kept, err)
 	}
 }
+
+// TestExportAfterGrantEnded: who lost the grant for a list hands nothing of it over by
+// a grant for another list, and does not see what they sent.
+func TestExportAfterGrantEnded(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	other := agreedTo(t, d.House, d.s, 3)
+	id := granted(t, d.list, d.birch, d.s, toExport(72*time.Hour))
+	granted(t, other, d.birch, d.s, toExport(72*time.Hour))
+	x := d.export(t, d.birch)
+	mine := send(t, d.House, d.birch, other, d.partner)
+	m, err := d.birch.OpenMessage(ctx, x.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(d.s.RevokeAccess(ctx, id))
+	if got := readMessage(t, m, nil); got != "began, no-access" {
+		t.Errorf("what was taken out goes on: got %q", got)
+	}
+	if got := message(t, d.birch, x.ID); got != "no-access" {
+		t.Errorf("the message: got %q", got)
+	}
+	_, err = d.birch.LinkExport(ctx, x.ID)
+	refused(t, "a link", err, vault.Forbidden, "no-access", "")
+	_, err = d.birch.WithdrawExport(ctx, x.ID)
+	refused(t, "withdrawn", err, vault.Forbidden, "no-access", "")
+	if all, err := d.birch.Exports(ctx); err != nil || len(all) != 1 || all[0].ID != mine.ID {
+		t.Errorf("got %+v, %v", all, err)
+	}
+	if got := message(t, d.birch, mine.ID); !strings.HasPrefix(got, messageHead) {
+		t.Errorf("of the other list: got %q", got)
+	}
+	if got := message(t, d.s, x.ID); got != agreed {
+		t.Errorf("the organiser: got %q", got)
+	}
+}
+
+// TestExportRevokedMidway: a message is not given on to whose grant ended meanwhile.
+func TestExportRevokedMidway(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	id := granted(t, d.list, d.birch, d.s, toExport(72*time.Hour))
+	m, err := d.birch.OpenMessage(ctx, d.export(t, d.birch).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(d.s.RevokeAccess(ctx, id))
+	if got := readMessage(t, m, nil); got != "began, no-access" {
+		t.Errorf("got %q", got)
+	}
+}
