@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rallyvault/rallyvault/crypto/pgp"
+	"github.com/rallyvault/rallyvault/sharing/format"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -60,6 +61,7 @@ func MessageName(id vault.ExportID) string { return "export-" + string(id)[:8] +
 
 func subject(organisation string) string {
 	const most = 150 // bytes; a subject may have twice as many
+	organisation = format.Printable(organisation)
 	if r := []rune(organisation); len(organisation) > most {
 		for len(string(r)) > most {
 			r = r[:len(r)-1]
@@ -89,5 +91,5 @@ este fin:
 No lo pase a nadie. Bórrelo antes del %[5]s, también de las descargas, la papelera
 y las copias de seguridad. Después firme esta línea, en texto claro, y envíenosla:
   %[6]s
-`, organisation, MessageName(e.ID), e.Contacts, e.Purpose, by, ReceiptLine(e))
+`, format.Printable(organisation), MessageName(e.ID), e.Contacts, format.Printable(e.Purpose), by, ReceiptLine(e))
 }
