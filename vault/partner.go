@@ -257,9 +257,10 @@ func (s *Session) VerifyPartner(ctx context.Context, id PartnerID, fingerprint, 
 }
 
 // ReplacePartnerCertificate keeps another certificate of a partner, which starts
-// over: nobody has compared its fingerprint, and messages to the one of before that
-// are kept are withdrawn. One that is the same key as before, with a later end or new
-// parts, keeps what was recorded, and messages too.
+// over: nobody has compared its fingerprint. One that is the same key as before, with a
+// later end or new parts, keeps what was recorded. Messages to the one of before that
+// are kept are withdrawn in any case: the part of it that they are sealed to may be
+// what its owner has revoked.
 func (s *Session) ReplacePartnerCertificate(ctx context.Context, id PartnerID, n NewPartner) (*Partner, error) {
 	const op = "vault.ReplacePartnerCertificate"
 	if s.role() != Organiser {
@@ -328,7 +329,7 @@ func (s *Session) putPartner(ctx context.Context, op string, act audit.Act, buil
 		if d.base == nil && len(seen) >= maxPartners {
 			return e, &Error{Kind: TooLarge, Op: op, Code: "partners-many", Msg: "there are 500 partners already", Hint: "remove one: the ledger keeps what was sent to it"}
 		}
-		if act == audit.PartnerChange && t.Verified == nil {
+		if act == audit.PartnerChange {
 			made = u.endMessagesTo(PartnerID(d.object), s.member)
 		}
 		self := v.statement(v.ID())

@@ -1,0 +1,67 @@
+package vault_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"github.com/rallyvault/rallyvault/sharing"
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+// TestPartnerSubkeyRevoked: a partner revokes the subkey that a message is sealed to and
+// sends its certificate anew. The message goes out to the revoked key no more; nobody
+// has to compare the fingerprint again.
+func TestPartnerSubkeyRevoked(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	d.Contacts(d.s, d.list)
+	if err := d.s.CorrectContact(ctx, d.list, d.ids[0], nil, "yes"); err != nil {
+		t.Fatal(err)
+	}
+	now := d.Clock.Now()
+	at := func(ago time.Duration) *packet.Config {
+		return &packet.Config{Time: func() time.Time { return now.Add(-ago) }, Algorithm: packet.PubKeyAlgoEdDSA}
+	}
+	e, err := openpgp.NewEntity("Aid", "", "", at(48*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := func() []byte {
+		var b bytes.Buffer
+		if err := e.Serialize(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	p, err := sharing.AddPartner(ctx, d.s, "Aid", public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(sharing.VerifyPartner(ctx, d.s, p.ID, p.Fingerprint, "by phone"))
+	x, err := sharing.Export(ctx, d.s, d.list, order(d.House, p.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Subkeys[0].Revoke(packet.KeyCompromised, "stolen", at(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.AddEncryptionSubkey(at(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = sharing.ReplaceCertificate(ctx, d.s, p.ID, public()); err != nil || p.Verified == nil {
+		t.Fatalf("got %+v, %v", p, err)
+	}
+	_, err = sharing.OpenMessage(ctx, d.s, x.ID)
+	refused(t, "handed over", err, vault.Gone, "message-gone", "")
+	_, err = sharing.Link(ctx, d.s, x.ID)
+	refused(t, "a link", err, vault.Gone, "message-gone", "")
+	if got := ledger(t, d.s, x.ID); !strings.Contains(got, "gone") {
+		t.Errorf("got %q", got)
+	}
+}
