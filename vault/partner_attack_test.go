@@ -9,6 +9,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
+	"github.com/rallyvault/rallyvault/crypto/pgp"
 	"github.com/rallyvault/rallyvault/sharing"
 	"github.com/rallyvault/rallyvault/vault"
 )
@@ -63,5 +64,28 @@ func TestPartnerSubkeyRevoked(t *testing.T) {
 	refused(t, "a link", err, vault.Gone, "message-gone", "")
 	if got := ledger(t, d.s, x.ID); !strings.Contains(got, "gone") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestPartnerDamagedHidesNoOther: one partner's row, spoiled in the database, hides none
+// of the others from the API.
+func TestPartnerDamagedHidesNoOther(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDesk(t)
+	for _, name := range []string{"One", "Two"} {
+		_, certificate, err := pgp.NewSigning(name, d.Clock.Now().Add(-time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(t)(sharing.AddPartner(ctx, d.s, name, certificate))
+	}
+	d.Stop()
+	edit(t, d.Dir, `UPDATE blob SET data = zeroblob(size) WHERE id = (SELECT id FROM blob WHERE name = 'about' LIMIT 1)`)
+	d.Start()
+	s := d.SignIn()
+	all, err := sharing.Partners(ctx, s)
+	if err != nil || len(all) != 2 || all[0].Damaged == "" || all[0].Name != "" || all[1].Damaged != "" || all[1].Algorithm == "" {
+		t.Errorf("got %+v, %v", all, err)
 	}
 }
