@@ -71,6 +71,7 @@ const (
 	maxDeleteBy = 365 * 24 * time.Hour
 	maxKept     = 20   // sealed messages of one list: each may be as large as it is
 	maxExports  = 1000 // of one list: the entry that ends it vouches for all
+	maxExportTo = 20   // partners of one export: the ledger keeps the certificate of each
 )
 
 type ledgerText struct {

@@ -92,6 +92,8 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 		return nil, &Error{Kind: Invalid, Op: op, Code: "delete-by-far", Fields: []FieldError{{"delete_by", "more than 365 days ahead"}}, Msg: "a partner may keep it for 365 days at most", Hint: "send it again when it is needed for longer"}
 	case len(o.Partners) == 0:
 		return nil, invalid("partner-missing", "say which partner it is for")
+	case len(o.Partners) > maxExportTo:
+		return nil, &Error{Kind: TooLarge, Op: op, Code: "partners-many", Fields: []FieldError{{"partners", "at most 20"}}, Msg: "an export is for 20 partners at most", Hint: "make several exports"}
 	}
 	if _, err := s.reach(list, ActionExport); err != nil {
 		return nil, err

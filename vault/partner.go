@@ -24,8 +24,9 @@ const blobAbout = "about"
 // maxPartners is how many partners a vault has.
 const maxPartners = 500
 
-// MaxCertificate bounds a partner's certificate as it is kept, in bytes.
-const MaxCertificate = 256 << 10
+// MaxCertificate bounds a partner's certificate as it is kept, in bytes: each line of the
+// ledger has it once more. Package pgp leaves a few KB of what it needs.
+const MaxCertificate = 64 << 10
 
 type partnerText struct {
 	Name        string            `json:"name"`

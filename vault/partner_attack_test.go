@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -88,4 +89,23 @@ func TestPartnerDamagedHidesNoOther(t *testing.T) {
 	if err != nil || len(all) != 2 || all[0].Damaged == "" || all[0].Name != "" || all[1].Damaged != "" || all[1].Algorithm == "" {
 		t.Errorf("got %+v, %v", all, err)
 	}
+}
+
+// TestExportToManyPartners: a line of the ledger, which has the certificates of its
+// partners for good, does not grow without end.
+func TestExportToManyPartners(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	o := order(d.House)
+	for i := range 20 {
+		f := fmt.Sprintf("A%02d", i)
+		o.Partners = append(o.Partners, addPartner(t, d.s, f, f))
+	}
+	if _, err := export(ctx, d.s, d.list, o, nil); err != nil {
+		t.Fatal(err)
+	}
+	o.Partners = append(o.Partners, d.partner)
+	_, err := export(ctx, d.s, d.list, o, nil)
+	refused(t, "to one more", err, vault.TooLarge, "partners-many", "partners")
 }
