@@ -64,13 +64,14 @@ const (
 // Policy for exports.
 const (
 	MaxSent     = 500                 // contacts of one list to one partner within sentWindow, without a second person
-	sentWindow  = 24 * time.Hour      // see sentLately
+	sentWindow  = 24 * time.Hour      // see Exporting.beyond
 	aloneWaits  = 24 * time.Hour      // how long more than that waits where there is one organiser
 	keepMessage = 72 * time.Hour      // from when it can be handed over
 	waitMessage = 14 * 24 * time.Hour // until one that nobody agreed to lapses
 	maxDeleteBy = 365 * 24 * time.Hour
 	maxKept     = 20   // sealed messages of one list: each may be as large as it is
 	maxExports  = 1000 // of one list: the entry that ends it vouches for all
+	maxDaily    = 50   // exports of one list that one member makes within sentWindow
 	maxExportTo = 20   // partners of one export: the ledger keeps the certificate of each
 )
 
@@ -217,6 +218,26 @@ func (v *Vault) exportStatements() (out []*statement) {
 // exportsOf are those of a list.
 func (v *Vault) exportsOf(list string) []*statement {
 	return slices.DeleteFunc(v.exportStatements(), func(e *statement) bool { return e.fact(factList) != list })
+}
+
+// tooOften refuses who made so many exports of a list within a day that the next would
+// be one too many: the list has maxExports of them, for everybody.
+func (s *Session) tooOften(list string, now time.Time) error {
+	var made []time.Time // the hours
+	for _, e := range s.v.exportsOf(list) {
+		at, err := time.Parse(time.RFC3339, e.fact(factAskedAt))
+		// The whole of the hour counts.
+		if err == nil && e.fact(factMember) == string(s.member) && now.Before(at.Add(time.Hour+sentWindow)) {
+			made = append(made, at)
+		}
+	}
+	if len(made) < maxDaily {
+		return nil
+	}
+	slices.SortFunc(made, time.Time.Compare)
+	free := made[len(made)-maxDaily].Add(time.Hour + sentWindow)
+	return &Error{Kind: Limited, Op: "vault.BeginExport", Code: "exports-daily", RetryAfter: free.Sub(now),
+		Msg: fmt.Sprintf("you exported this list %d times within a day; nothing was exported", len(made)), Hint: "try again tomorrow, with one export instead of many"}
 }
 
 // exportsOf is that within an act.

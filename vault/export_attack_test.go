@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -157,5 +158,43 @@ func TestExportRevokedMidway(t *testing.T) {
 	must(t)(d.s.RevokeAccess(ctx, id))
 	if got := readMessage(t, m, nil); got != "began, no-access" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestExportsOfADay: one member uses up the exports of a list for nobody: there is an
+// end to how many they make in a day, and others make theirs.
+func TestExportsOfADay(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	granted(t, d.list, d.birch, d.s, toExport(72*time.Hour))
+	start := d.Clock.Now()
+	begin := func(s *vault.Session) error {
+		e, err := s.BeginExport(ctx, d.list, order(d.House, d.partner))
+		if err == nil {
+			e.Close()
+		}
+		return err
+	}
+	x := d.export(t, d.birch)
+	must(t)(d.birch.WithdrawExport(ctx, x.ID))
+	forget := d.Vault.RepeatExport(x.ID, 48)
+	if err := begin(d.birch); err != nil {
+		t.Errorf("the last one: %v", err)
+	}
+	forget()
+	d.Vault.RepeatExport(x.ID, 49)
+	err := begin(d.birch)
+	refused(t, "one more", err, vault.Limited, "exports-daily", "")
+	var e *vault.Error
+	if !errors.As(err, &e) || e.RetryAfter <= 24*time.Hour || e.RetryAfter > 25*time.Hour {
+		t.Errorf("got %+v", e)
+	}
+	if err := begin(d.s); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	d.Clock.Set(start.Add(e.RetryAfter))
+	if err := begin(d.as(t, "birch", birchs)); err != nil {
+		t.Errorf("the day after: %v", err)
 	}
 }

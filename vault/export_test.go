@@ -160,3 +160,21 @@ func (s *Session) GiveP(ctx context.Context, handle string) error {
 
 // RekeyGroup is rekeyGroup, as a sign-in does it.
 func (s *Session) RekeyGroup(ctx context.Context) { s.rekeyGroup(ctx) }
+
+// RepeatExport puts n more exports like one into memory, without messages, until forget
+// is called.
+func (v *Vault) RepeatExport(id ExportID, n int) (forget func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := maps.Clone(v.exports)
+	for range n {
+		d := newDraft(kindExport, v.exports[id].vault, newID())
+		maps.Copy(d.facts, v.exports[id].facts)
+		v.exports[ExportID(d.object)] = d.statement
+	}
+	return func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.exports = all
+	}
+}

@@ -130,6 +130,9 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 	if e.fields, err = chooseFields(e.may.fields, o.Fields); err != nil {
 		return e, err
 	}
+	if err := s.tooOften(e.m.object, now); err != nil {
+		return e, err
+	}
 	if len(s.v.exportsOf(e.m.object)) >= maxExports {
 		return e, &Error{Kind: TooLarge, Op: op, Code: "exports-many", Msg: "this list was exported a thousand times already"}
 	}
