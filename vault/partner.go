@@ -7,6 +7,9 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/rallyvault/rallyvault/crypto/agebox"
 	"github.com/rallyvault/rallyvault/crypto/slots"
@@ -205,6 +208,9 @@ func (n *NewPartner) check(op string) error {
 	if err := checkText(op, "name", n.Name); err != nil {
 		return err
 	}
+	if n.Name != strings.TrimSpace(n.Name) || strings.ContainsFunc(n.Name, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf) }) {
+		return &Error{Kind: Invalid, Op: op, Code: "partner-name", Fields: []FieldError{{"name", "holds what is not seen"}}, Msg: "a partner's name holds nothing that is not seen, and no blanks at its ends", Hint: "type the name instead of pasting it"}
+	}
 	if strings.Contains(n.Name, ",") {
 		return &Error{Kind: Invalid, Op: op, Code: "partner-comma", Fields: []FieldError{{"name", "holds a comma"}}, Msg: "a partner's name holds no comma", Hint: "several partners are given separated by commas"}
 	}
@@ -363,12 +369,18 @@ func (s *Session) putPartner(ctx context.Context, op string, act audit.Act, buil
 // sameAs refuses what another partner has already.
 func sameAs(op string, t, other *partnerText) error {
 	switch {
-	case t.Name == other.Name:
+	case foldName(t.Name) == foldName(other.Name):
 		return &Error{Kind: Conflict, Op: op, Code: "partner-exists", Msg: "there is a partner of this name already", Hint: "to give it another certificate: rallyvault partner update"}
 	case t.Fingerprint == other.Fingerprint:
 		return &Error{Kind: Conflict, Op: op, Code: "certificate-known", Msg: "another partner has this certificate already", Hint: "see rallyvault partner ls"}
 	}
 	return nil
+}
+
+// foldName is what names of partners are compared by: two that differ in how their
+// characters are composed, in width, case or blanks only are read as one.
+func foldName(name string) string {
+	return strings.Join(strings.Fields(strings.ToLower(norm.NFKC.String(name))), " ")
 }
 
 // sealToLock leaves sealing a blob into a lock for when the locks are made.
