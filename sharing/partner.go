@@ -2,6 +2,7 @@ package sharing
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"time"
@@ -26,7 +27,12 @@ func AddPartner(ctx context.Context, s *vault.Session, name string, certificate 
 	if err != nil {
 		return nil, certificateError(err)
 	}
-	p, err := s.AddPartner(ctx, vault.NewPartner{Name: name, Certificate: c.Bytes(), Fingerprint: c.Fingerprint()})
+	n, err := newPartner(c, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	n.Name = name
+	p, err := s.AddPartner(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +47,11 @@ func ReplaceCertificate(ctx context.Context, s *vault.Session, id vault.PartnerI
 	if err != nil {
 		return nil, certificateError(err)
 	}
-	p, err := s.ReplacePartnerCertificate(ctx, id, vault.NewPartner{Certificate: c.Bytes(), Fingerprint: c.Fingerprint()})
+	n, err := newPartner(c, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.ReplacePartnerCertificate(ctx, id, n)
 	if err != nil {
 		return nil, err
 	}
@@ -93,21 +103,28 @@ func ReadPartner(ctx context.Context, s *vault.Session, id vault.PartnerID) (*Pa
 	return describe(p, s.Now())
 }
 
-// describe says what a certificate that is kept is worth now.
+// newPartner is what is kept of a certificate, with its summary.
+func newPartner(c *pgp.Certificate, now time.Time) (vault.NewPartner, error) {
+	about, err := json.Marshal(c.Summary(now))
+	return vault.NewPartner{Certificate: c.Bytes(), Fingerprint: c.Fingerprint(), About: about}, err
+}
+
+// describe says what a certificate that is kept is worth now. It goes by the summary of
+// when it was read: to verify all certificates for each look at the partners would take
+// seconds. Who seals something to a certificate verifies it.
 func describe(p *vault.Partner, now time.Time) (*Partner, error) {
 	if p.Damaged != "" {
 		return &Partner{Partner: *p}, nil
 	}
-	c, err := pgp.ParseCertificate(p.Certificate)
-	if err != nil {
-		return nil, certificateError(err)
+	var about pgp.Summary
+	if err := json.Unmarshal(p.About, &about); err != nil { // of one that was kept without
+		c, err := pgp.ParseCertificate(p.Certificate)
+		if err != nil {
+			return nil, certificateError(err)
+		}
+		about = c.Summary(now)
 	}
-	out := &Partner{Partner: *p, Algorithm: c.Algorithm(), Expires: c.Expires(), Warnings: c.Warnings(now)}
-	var refused *pgp.Refusal
-	if errors.As(c.Usable(now), &refused) {
-		out.Warnings = append([]pgp.Warning{{Code: refused.Code, Msg: refused.Msg, Date: refused.Date}}, out.Warnings...)
-	}
-	return out, nil
+	return &Partner{Partner: *p, Algorithm: about.Algorithm, Expires: about.Expires(), Warnings: about.Warnings(now)}, nil
 }
 
 // WritePartnerSheet writes what a partner needs to know, to be printed: in one

@@ -36,6 +36,7 @@ type partnerText struct {
 	Certificate []byte            `json:"certificate"`
 	Fingerprint string            `json:"fingerprint"`
 	Added       string            `json:"added"`              // day
+	About       json.RawMessage   `json:"about,omitempty"`    // see NewPartner
 	Verified    *verificationText `json:"verified,omitempty"` // nil: nobody has compared the fingerprint
 }
 
@@ -50,6 +51,10 @@ type NewPartner struct {
 	Name        string
 	Certificate []byte // OpenPGP, binary
 	Fingerprint string // of its primary key, upper-case hex
+
+	// About is what package sharing has found out about the certificate, and says of
+	// it without reading it again.
+	About json.RawMessage
 }
 
 // A Partner is what those who may send to partners see of one.
@@ -58,6 +63,7 @@ type Partner struct {
 	Name        string
 	Certificate []byte // OpenPGP, binary
 	Fingerprint string // upper-case hex
+	About       json.RawMessage
 	Added       string // day
 	Verified    *Verification
 
@@ -147,7 +153,7 @@ func (s *Session) describePartner(ctx context.Context, p *statement) (*Partner, 
 	if err != nil {
 		return nil, err
 	}
-	out := &Partner{ID: PartnerID(p.object), Name: t.Name, Certificate: t.Certificate, Fingerprint: t.Fingerprint, Added: t.Added, statement: p}
+	out := &Partner{ID: PartnerID(p.object), Name: t.Name, Certificate: t.Certificate, Fingerprint: t.Fingerprint, About: t.About, Added: t.Added, statement: p}
 	if v := t.Verified; v != nil {
 		by, err := s.handle(ctx, v.By)
 		if err != nil && KindOf(err) != NotFound {
@@ -233,7 +239,7 @@ func (s *Session) AddPartner(ctx context.Context, n NewPartner) (*Partner, error
 	}
 	id := newID()
 	err := s.putPartner(ctx, op, audit.PartnerAdd, func() (*draft, partnerText, error) {
-		return newDraft(kindPartner, s.v.ID(), id), partnerText{Name: n.Name, Certificate: n.Certificate, Fingerprint: n.Fingerprint, Added: day(s.v.clock.now())}, nil
+		return newDraft(kindPartner, s.v.ID(), id), partnerText{Name: n.Name, Certificate: n.Certificate, Fingerprint: n.Fingerprint, About: n.About, Added: day(s.v.clock.now())}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -284,7 +290,7 @@ func (s *Session) ReplacePartnerCertificate(ctx context.Context, id PartnerID, n
 		if t.Fingerprint != n.Fingerprint {
 			t.Verified = nil
 		}
-		t.Certificate, t.Fingerprint = n.Certificate, n.Fingerprint
+		t.Certificate, t.Fingerprint, t.About = n.Certificate, n.Fingerprint, n.About
 		return nil
 	})
 }

@@ -2,6 +2,8 @@ package vault_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -129,4 +131,61 @@ func TestPartnerLookalikes(t *testing.T) {
 	}
 	must(t)(s.AddPartner(ctx, newPartner("Cafe Aid", "03")))
 	must(t)(s.AddPartner(ctx, newPartner("Ayuda Legal Ñuñoa", "04")))
+}
+
+// TestPartnersUnverified: looking at the partners verifies no certificate, which takes
+// milliseconds for each; sealing something to one does.
+func TestPartnersUnverified(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	h := vaulttest.New(t)
+	h.Clock.Set(time.Now())
+	s := h.SignIn()
+	list := agreedTo(t, h, s, 2)
+	_, certificate, err := pgp.NewSigning("Aid", h.Clock.Now().Add(-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := sharing.AddPartner(ctx, s, "Aid", certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := sharing.ReadPartner(ctx, s, read.ID)
+	if err != nil || kept.Algorithm != read.Algorithm || !kept.Expires.Equal(read.Expires) || len(kept.Warnings) != len(read.Warnings) {
+		t.Errorf("kept %+v of %+v, %v", kept, read, err)
+	}
+	n := newPartner("Unread", "0A") // no certificate at all
+	n.About, _ = json.Marshal(pgp.Summary{Algorithm: "RSA 3072", EncryptEnd: h.Clock.Now().Add(50 * 24 * time.Hour), Newer: true})
+	p, err := s.AddPartner(ctx, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(s.VerifyPartner(ctx, p.ID, "0A", howVerified))
+	codes := func() (all []string) {
+		ps, err := sharing.Partners(ctx, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range ps {
+			if p.Name == "Unread" && p.Algorithm == "RSA 3072" {
+				for _, w := range p.Warnings {
+					all = append(all, w.Code)
+				}
+			}
+		}
+		return all
+	}
+	if got := strings.Join(codes(), " "); got != "newer-software expires-soon" {
+		t.Errorf("got %q", got)
+	}
+	_, err = sharing.Export(ctx, s, list, order(h, p.ID))
+	var e *vault.Error
+	if !errors.As(err, &e) || !strings.HasPrefix(e.Code, "certificate-") {
+		t.Errorf("sealed to it: %v", err)
+	}
+	h.Clock.Add(51 * 24 * time.Hour)
+	s = h.SignIn()
+	if got := strings.Join(codes(), " "); got != "subkey-expired newer-software expires-soon" {
+		t.Errorf("after it has ended: got %q", got)
+	}
 }

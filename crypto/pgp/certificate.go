@@ -173,20 +173,60 @@ func errNoEncryption() *Refusal {
 
 // Warnings returns what a person should know of it, as of now.
 func (c *Certificate) Warnings(now time.Time) []Warning {
-	var all []Warning
+	return c.Summary(now).warnings(now, c.dropped)
+}
+
+// A Summary is what can be said of a certificate without verifying it again.
+type Summary struct {
+	Algorithm  string    `json:"algorithm"`
+	PrimaryEnd time.Time `json:"primary_end,omitzero"` // of the primary key; zero: never
+	EncryptEnd time.Time `json:"encrypt_end,omitzero"` // of the encryption subkey that lives longest; zero: never
+	Newer      bool      `json:"newer,omitempty"`      // its owner needs software that knows RFC 9580
+	NoSigning  bool      `json:"no_signing,omitempty"`
+}
+
+// Summary returns that of c, as of now.
+func (c *Certificate) Summary(now time.Time) Summary {
 	at := c.at(now)
-	newer := c.primary.version == 6 || c.primary.newer || c.encrypt.newer
+	s := Summary{Algorithm: c.Algorithm(), PrimaryEnd: c.primaryEnd, EncryptEnd: c.encryptEnd}
+	s.Newer = c.primary.version == 6 || c.primary.newer || c.encrypt.newer
 	if self, err := c.entity.PrimarySelfSignature(at, nil); err == nil && self.SEIPDv2 {
-		newer = true
+		s.Newer = true
 	}
-	if newer {
+	_, signs := c.entity.SigningKey(at, nil)
+	s.NoSigning = !signs
+	return s
+}
+
+// Expires is Certificate.Expires.
+func (s Summary) Expires() time.Time { return earlier(s.PrimaryEnd, s.EncryptEnd) }
+
+// Warnings returns what a person should know of the certificate, as of now: first that
+// it has expired.
+func (s Summary) Warnings(now time.Time) []Warning {
+	all := s.warnings(now, nil)
+	var r *Refusal
+	switch {
+	case ended(s.PrimaryEnd, now):
+		r = errExpired(s.PrimaryEnd)
+	case ended(s.EncryptEnd, now):
+		r = errSubkeyExpired(s.EncryptEnd)
+	default:
+		return all
+	}
+	return append([]Warning{{Code: r.Code, Msg: r.Msg, Date: r.Date}}, all...)
+}
+
+func (s Summary) warnings(now time.Time, dropped []Warning) []Warning {
+	var all []Warning
+	if s.Newer {
 		all = append(all, Warning{Code: "newer-software", Msg: "its owner needs software that knows RFC 9580: GnuPG 2.4, Thunderbird and RNP may not open what is sent to it"})
 	}
-	if end := c.Expires(); !end.IsZero() && end.Sub(now) <= soon {
+	if end := s.Expires(); !end.IsZero() && end.Sub(now) <= soon {
 		all = append(all, Warning{Code: "expires-soon", Msg: "nothing can be sent to it from " + end.Format(time.DateOnly) + " on", Date: end})
 	}
-	all = append(all, c.dropped...)
-	if _, ok := c.entity.SigningKey(at, nil); !ok {
+	all = append(all, dropped...)
+	if s.NoSigning {
 		all = append(all, Warning{Code: "no-signing", Msg: "its owner cannot sign a receipt with it"})
 	}
 	return all
