@@ -47,6 +47,7 @@ func TestExportAfterErasureAsked(t *testing.T) {
 		if got := message(t, d.s, x.ID) + ", " + byLink(t, d.House, token); got != want {
 			t.Errorf("after the steward: got %q, want %q", got, want)
 		}
+		d.Vault.Sweep(ctx) // the janitor was called, and may not have come yet
 		sound(t, d.House, d.s, 0)
 	}
 }

@@ -474,6 +474,11 @@ func (s *Session) resealRest(ctx context.Context, m *statement, d *draft, to *ag
 			d.remove(name)
 			continue
 		}
+		if id, notice := strings.CutPrefix(name, blobNotice); notice && beyondRepair(err) {
+			s.v.log.Error("what a partner has to be told is damaged, and dropped", "list", m.object, "notice", id, "error", err)
+			d.dropNotice(NoticeID(id))
+			continue
+		}
 		if err != nil {
 			return err
 		}
