@@ -112,6 +112,7 @@ func TestLargeExport(t *testing.T) {
 		}
 		must(t)(c.maple.WithdrawExport(ctx, x.ID))
 	}
+	c.Vault.Sweep(t.Context())
 	sound(t, c.House, c.SignIn(), 0)
 }
 
@@ -180,6 +181,7 @@ func TestLargeExportEnds(t *testing.T) {
 		_, ids = c.Contacts(c.maple, list)
 	}
 	c.Vault.Sweep(ctx)
+	c.Vault.Sweep(t.Context())
 	sound(t, c.House, c.SignIn(), 0)
 }
 
@@ -240,6 +242,7 @@ func TestSecondForExport(t *testing.T) {
 	if got := message(t, c.maple, y.ID); strings.Count(got, "\n") != 502 {
 		t.Errorf("what was agreed to before: got %.100q", got)
 	}
+	c.Vault.Sweep(t.Context())
 	sound(t, c.House, c.SignIn(), 0)
 }
 
@@ -292,6 +295,7 @@ func TestExportAlone(t *testing.T) {
 	if x = send(t, h, s, list, p); !x.Free.IsZero() || x.Status != vault.ExportWaiting { // there are two by now
 		t.Errorf("got %+v", x)
 	}
+	h.Vault.Sweep(t.Context())
 	sound(t, h, h.SignIn(), 0)
 }
 
@@ -346,6 +350,7 @@ func TestPolicyCounts(t *testing.T) {
 	want("in the same hour of the next day", send(t, c.House, c.maple, list, p), vault.ExportWaiting)
 	c.later(t, time.Hour)
 	want("a day later", send(t, c.House, c.maple, list, p), vault.ExportDone)
+	c.Vault.Sweep(t.Context())
 	sound(t, c.House, c.SignIn(), 0)
 }
 
@@ -424,5 +429,6 @@ func TestApprovingBesideWithdrawing(t *testing.T) {
 	}
 	c.Vault.KeepDeadlines(ctx)
 	c.Vault.Sweep(ctx)
+	c.Vault.Sweep(t.Context())
 	sound(t, c.House, c.SignIn(), 0)
 }
