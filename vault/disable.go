@@ -93,6 +93,11 @@ func (s *Session) disable(ctx context.Context, member string, p permit) error {
 				u.draft(a).endAccess(StatusRevoked, v.clock.now())
 			}
 		}
+		for _, x := range v.exportStatements() {
+			if _, has := x.blobs[blobLink]; has && x.linkMaybeBy(who) {
+				u.draft(x).remove(blobLink)
+			}
+		}
 		md := u.draft(who)
 		md.dropOwn()
 		md.setTime(factDisabled, v.clock.now().Truncate(time.Hour))

@@ -708,6 +708,35 @@ func (s *Session) LinkExport(ctx context.Context, id ExportID) (*Link, error) {
 	return &Link{Token: linkToken(id, c), Expires: until}, nil
 }
 
+// linkMaybeBy reports whether the link of an export can have been made by a member:
+// whoever made the export can, and organisers.
+func (s *statement) linkMaybeBy(m *statement) bool {
+	return m.fact(factRole) == string(Organiser) || s.fact(factMember) == m.object
+}
+
+// dropLinks takes the links of all exports away within an act, and returns their locks,
+// which are the caller's to overwrite. entry vouches for some of it where there are many.
+func (t *actTx) dropLinks(entry audit.Entry) (old []slots.ID, err error) {
+	n := 0
+	for _, x := range append(t.v.exportStatements(), t.pendingOf(kindExport)...) {
+		if _, has := x.blobs[blobLink]; !has || t.current(x.object) != x {
+			continue
+		}
+		d := x.draft()
+		d.remove(blobLink)
+		if err := d.store(t); err != nil {
+			return nil, err
+		}
+		old = append(old, retiredLocks(x, d.statement)...)
+		if n++; n%entryVouches == 0 {
+			if err := t.record(entry); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return old, nil
+}
+
 func errNoLink() error {
 	return &Error{Kind: NotFound, Op: "vault.TakeLink", Code: "no-such-link", Msg: "this link does not exist, was used, or is too old", Hint: "ask who sent it for a new one"}
 }

@@ -199,3 +199,29 @@ func TestExportsOfADay(t *testing.T) {
 		t.Errorf("the day after: %v", err)
 	}
 }
+
+// TestLinkAfterLockDown: links work no more of whom an organiser puts out, and none
+// after the vault was locked down. The messages stay.
+func TestLinkAfterLockDown(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newSender(t)
+	granted(t, d.list, d.birch, d.s, toExport(72*time.Hour))
+	mine, theirs := d.export(t, d.s), d.export(t, d.birch)
+	kept, gone := link(t, d.s, mine.ID), link(t, d.birch, theirs.ID)
+	if err := d.s.DisableMember(ctx, "birch"); err != nil {
+		t.Fatal(err)
+	}
+	if d.Vault.LinkWorks(ctx, kept) != nil || byLink(t, d.House, gone) != "no-such-link" {
+		t.Error("after a member was put out it is not their link only that is gone")
+	}
+	must(t)(d.s.LockDown(ctx))
+	if got := byLink(t, d.House, kept); got != "no-such-link" {
+		t.Errorf("after the lock-down: got %q", got)
+	}
+	s := d.SignIn()
+	if got := message(t, s, mine.ID) + message(t, s, theirs.ID); got != agreed+agreed {
+		t.Errorf("the messages: got %q", got)
+	}
+	sound(t, d.House, s, 0)
+}

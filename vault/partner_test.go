@@ -168,7 +168,7 @@ func TestNewPAndLedger(t *testing.T) {
 		d.Stop()
 		d.Start()
 		d.s = d.SignIn()
-		if got := message(t, d.s, x.ID) + ", " + byLink(t, d.House, token) + ", " + ledger(t, d.s, x.ID); got != agreed+", "+agreed+", "+sentTwo {
+		if got := message(t, d.s, x.ID) + ", " + byLink(t, d.House, token) + ", " + ledger(t, d.s, x.ID); got != agreed+", "+map[string]string{"revoked": agreed, "disabled": "no-such-link"}[name]+", "+sentTwo {
 			t.Errorf("%s: the organiser has %q", name, got)
 		}
 		if p, err := d.s.Partner(ctx, d.partner); err != nil || p.Name != legalAid {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rallyvault/rallyvault/crypto/slots"
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
 
@@ -64,7 +65,8 @@ func (s *Session) EndAll(ctx context.Context, others bool) (int, error) {
 
 // LockDown ends every session of everybody, this one too, and returns how many.
 // What was under way in one stops: readings, imports, shares that wait to be
-// kept, and whoever was just signing in is not signed in. Any organiser may, alone;
+// kept, and whoever was just signing in is not signed in. Links to messages of exports
+// work no more; the messages stay. Any organiser may, alone;
 // signing in again is all that it takes to go on.
 func (s *Session) LockDown(ctx context.Context) (int, error) {
 	const op = "vault.LockDown"
@@ -97,9 +99,17 @@ func (s *Session) ended(ctx context.Context, op string, act audit.Act, which []s
 		n := int64(len(which))
 		e.Count = &n
 	}
-	err := s.v.do(context.WithoutCancel(ctx), func(t *actTx) error { return t.record(e) })
+	var old []slots.ID
+	err := s.v.do(context.WithoutCancel(ctx), func(t *actTx) (err error) {
+		if act == audit.VaultLockdown {
+			if old, err = t.dropLinks(e); err != nil {
+				return err
+			}
+		}
+		return t.record(e)
+	})
 	if err == nil {
-		return nil
+		return s.v.retireLocks(old)
 	}
 	return &Error{Kind: Unavailable, Op: op, Code: "end-not-recorded", RetryAfter: time.Second, Err: err,
 		Msg: done + ", but the audit trail could not say so: the disk is full or cannot be written", Hint: "free some space"}
