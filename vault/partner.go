@@ -214,9 +214,6 @@ func (n *NewPartner) check(op string) error {
 	if err := checkText(op, "name", n.Name); err != nil {
 		return err
 	}
-	if n.Name != strings.TrimSpace(n.Name) || strings.ContainsFunc(n.Name, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf) }) {
-		return &Error{Kind: Invalid, Op: op, Code: "partner-name", Fields: []FieldError{{"name", "holds what is not seen"}}, Msg: "a partner's name holds nothing that is not seen, and no blanks at its ends", Hint: "type the name instead of pasting it"}
-	}
 	if strings.Contains(n.Name, ",") {
 		return &Error{Kind: Invalid, Op: op, Code: "partner-comma", Fields: []FieldError{{"name", "holds a comma"}}, Msg: "a partner's name holds no comma", Hint: "several partners are given separated by commas"}
 	}
@@ -384,9 +381,16 @@ func sameAs(op string, t, other *partnerText) error {
 }
 
 // foldName is what names of partners are compared by: two that differ in how their
-// characters are composed, in width, case or blanks only are read as one.
+// characters are composed, in width, case, blanks or what is not seen are read as one.
+// Some scripts need such characters, so a name may have them.
 func foldName(name string) string {
-	return strings.Join(strings.Fields(strings.ToLower(norm.NFKC.String(name))), " ")
+	seen := strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf) {
+			return -1
+		}
+		return r
+	}, name)
+	return strings.Join(strings.Fields(strings.ToLower(norm.NFKC.String(seen))), " ")
 }
 
 // sealToLock leaves sealing a blob into a lock for when the locks are made.

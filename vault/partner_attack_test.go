@@ -113,24 +113,21 @@ func TestExportToManyPartners(t *testing.T) {
 	refused(t, "to one more", err, vault.TooLarge, "partners-many", "partners")
 }
 
-// TestPartnerLookalikes: there are no two partners whose names nobody can tell apart, and
-// a name holds nothing that is not seen.
+// TestPartnerLookalikes: there are no two partners whose names nobody can tell apart.
 func TestPartnerLookalikes(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	h := vaulttest.New(t)
 	s := h.SignIn()
 	must(t)(s.AddPartner(ctx, newPartner("Caf\u00e9 Aid", "01")))
-	for i, name := range []string{"Caf\u00e9 Aid ", "\u00a0Caf\u00e9 Aid", "Caf\u00e9\u200b Aid", "\u202dCaf\u00e9 Aid", "Caf\u00e9\u0080 Aid", "Caf\u00e9\u00ad Aid"} {
-		_, err := s.AddPartner(ctx, newPartner(name, fmt.Sprintf("1%d", i)))
-		refused(t, fmt.Sprintf("%+q", name), err, vault.Invalid, "partner-name", "name")
-	}
-	for i, name := range []string{"Cafe\u0301 Aid", "Caf\u00e9\u00a0Aid", "Caf\u00e9  Aid", "CAF\u00c9 aid", "\uff23af\u00e9 Aid"} {
+	for i, name := range []string{"Cafe\u0301 Aid", "Caf\u00e9\u00a0Aid", "Caf\u00e9  Aid", "CAF\u00c9 aid", "\uff23af\u00e9 Aid",
+		"Caf\u00e9 Aid ", "\u00a0Caf\u00e9 Aid", "Caf\u00e9\u200b Aid", "\u202dCaf\u00e9 Aid", "Caf\u00e9\u0080 Aid", "Caf\u00e9\u00ad Aid"} {
 		_, err := s.AddPartner(ctx, newPartner(name, fmt.Sprintf("2%d", i)))
 		refused(t, fmt.Sprintf("%+q", name), err, vault.Conflict, "partner-exists", "")
 	}
 	must(t)(s.AddPartner(ctx, newPartner("Cafe Aid", "03")))
 	must(t)(s.AddPartner(ctx, newPartner("Ayuda Legal Ñuñoa", "04")))
+	must(t)(s.AddPartner(ctx, newPartner("کمک\u200cحقوقی", "05"))) // written with a joiner
 }
 
 // TestPartnersUnverified: looking at the partners verifies no certificate, which takes
