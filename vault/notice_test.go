@@ -274,3 +274,22 @@ func TestNoticeAndNewL(t *testing.T) {
 	}
 	sound(t, d.House, d.s, 0)
 }
+
+// TestNoticeUnknown: where it cannot be read whom an export was of, who erases is told
+// that some partner may have the person, and no partner is told of anybody.
+func TestNoticeUnknown(t *testing.T) {
+	t.Parallel()
+	d := newSender(t)
+	d.handOver(t)
+	d.Stop()
+	edit(t, d.Dir, `UPDATE blob SET data = zeroblob(size) WHERE name LIKE 'sent/%'`)
+	d.Start()
+	d.s = d.SignIn()
+	e, err := d.s.EraseContact(t.Context(), d.list, d.ids[2]) // who was never sent
+	if err != nil || len(e.PartnersToNotify) != 1 || !strings.Contains(e.PartnersToNotify[0], "cannot be read") {
+		t.Errorf("got %+v, %v", e, err)
+	}
+	if got := notices(t, d.s); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+}
