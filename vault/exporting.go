@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -42,11 +41,10 @@ type Exporting struct {
 	fields   []sheet.Field
 	partners []Partner
 	o        NewExport
-	r        *reader
+	ahead    *readAhead
 	rows     [2]contactRows // read into by turns: one is used while the next is read
 	unlock   func()
 
-	next     int // segment
 	contacts int
 	withheld map[sheet.Consent]int
 	people   []byte // of those who were read and are not stored yet; see wasSent
@@ -70,6 +68,10 @@ type exportBlock struct {
 
 // partSize is how much of a message is sealed together, in bytes.
 const partSize = 1 << 20
+
+// blocksAhead is how many blocks wait at most while others are stored: as much as is
+// made in the time of a flush to the disk.
+const blocksAhead = 4
 
 // partsTogether is how much of it is stored by one act, in bytes: each is a flush to
 // the disk.
@@ -142,7 +144,7 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 			Hint: "each is kept for 72 hours; drop one that was handed over: rallyvault export withdraw"}
 	}
 	names := append([]string{columnMeta}, words(e.fields)...)
-	if e.r, err = s.newReader(ctx, e.m, names); err != nil {
+	if e.ahead, err = s.newReadAhead(ctx, e.m, names); err != nil {
 		return e, err
 	}
 	if e.x, err = agebox.NewIdentity(); err != nil {
@@ -151,13 +153,11 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 	if e.y, err = agebox.NewIdentity(); err != nil {
 		return e, err
 	}
-	if e.valuesOf, err = newValuesHash(e.y); err != nil {
-		return e, err
-	}
+	e.valuesOf = newValuesHash(e.y)
 	s.v.mu.Lock()
 	s.v.building[e.id] = true
 	s.v.mu.Unlock()
-	e.blocks, e.free = make(chan exportBlock), make(chan []byte, 2)
+	e.blocks, e.free = make(chan exportBlock, blocksAhead), make(chan []byte, blocksAhead+2)
 	e.storing = &errgroup.Group{}
 	blocks := e.blocks // Close may come before store has begun
 	e.storing.Go(func() error {
@@ -214,9 +214,6 @@ func (e *Exporting) Questions(ctx context.Context) (map[string]string, error) {
 // Next returns those of the next segment who agreed to be shared, without their ids,
 // good until the second call after it, and io.EOF after the last.
 func (e *Exporting) Next(ctx context.Context) ([]Contact, error) {
-	if e.next == len(e.m.segments) {
-		return nil, io.EOF
-	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -226,18 +223,16 @@ func (e *Exporting) Next(ctx context.Context) ([]Contact, error) {
 	if _, err := e.s.reach(ListID(e.m.object), ActionExport); err != nil {
 		return nil, err
 	}
-	g := &e.m.segments[e.next]
-	cols, err := e.r.open(ctx, g)
+	g, cols, err := e.ahead.next()
 	if err == errChanged {
 		return nil, errExportOvertaken()
 	}
 	if err != nil {
 		return nil, err
 	}
-	rows := &e.rows[e.next%len(e.rows)]
-	e.next++
+	e.rows[0], e.rows[1] = e.rows[1], e.rows[0]
 	from := len(e.people)
-	out := rows.fill(cols, g.rows, func(c *meta) bool {
+	out := e.rows[0].fill(cols, g.rows, func(c *meta) bool {
 		if c.consent != sheet.Yes {
 			e.withheld[c.consent]++
 			return false
@@ -245,6 +240,7 @@ func (e *Exporting) Next(ctx context.Context) ([]Contact, error) {
 		e.people = append(append(e.people, c.id[:personSize]...), make([]byte, valuesSize)...)
 		return true
 	}, true)
+	e.ahead.done()
 	e.contacts += len(out)
 	for i, c := range out {
 		at := from + i*(personSize+valuesSize)
@@ -392,12 +388,9 @@ func (e *Exporting) Close() {
 		e.blocks = nil
 		_ = e.storing.Wait() // it failed, or is not wanted
 	}
-	if e.r != nil {
-		e.r.Close()
-		e.r = nil
-	}
-	for i := range e.rows {
-		e.rows[i].wipe()
+	if e.ahead != nil {
+		e.ahead.Close()
+		e.ahead = nil
 	}
 	e.s.v.mu.Lock()
 	built := e.s.v.building[e.id]

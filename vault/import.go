@@ -203,7 +203,7 @@ func guarded(fn func() error) func() error {
 	return func() (err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				err = fmt.Errorf("panic in an import: %T", p)
+				err = fmt.Errorf("panic while a list was read or written: %T", p)
 			}
 		}()
 		return fn()

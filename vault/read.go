@@ -192,6 +192,87 @@ func (r *reader) open(ctx context.Context, g *segment) (*columns, error) {
 	return &r.cols, nil
 }
 
+// A readAhead opens all segments of a manifest, in order and before they are asked
+// for: as many at a time as it has readers.
+type readAhead struct {
+	ctx     context.Context
+	m       *statement
+	readers [2]*reader
+	opened  [2]chan openedSegment // by reader
+	at      int                   // the segment that next gives
+	asked   int                   // how many a reader was sent for
+	err     error                 // the first; nothing is read after it
+}
+
+type openedSegment struct {
+	cols *columns
+	err  error
+}
+
+// newReadAhead begins to read. It stops with ctx, or when it is closed.
+func (s *Session) newReadAhead(ctx context.Context, m *statement, names []string) (*readAhead, error) {
+	a := &readAhead{ctx: ctx, m: m}
+	for i := range a.readers {
+		r, err := s.newReader(ctx, m, names)
+		if err != nil {
+			a.Close()
+			return nil, err
+		}
+		a.readers[i], a.opened[i] = r, make(chan openedSegment, 1)
+	}
+	for range a.readers {
+		a.ask()
+	}
+	return a, nil
+}
+
+// ask sends the reader whose turn it is for the next segment, if there is one.
+func (a *readAhead) ask() {
+	if a.asked == len(a.m.segments) {
+		return
+	}
+	g, r, to := &a.m.segments[a.asked], a.readers[a.asked%len(a.readers)], a.opened[a.asked%len(a.readers)]
+	a.asked++
+	go func() {
+		var o openedSegment
+		o.err = guarded(func() (err error) {
+			o.cols, err = r.open(a.ctx, g)
+			return err
+		})()
+		to <- o
+	}()
+}
+
+// next returns the next segment and what is in it, good until done is called, and
+// io.EOF after the last.
+func (a *readAhead) next() (*segment, *columns, error) {
+	switch {
+	case a.err != nil:
+		return nil, nil, a.err
+	case a.at == len(a.m.segments):
+		return nil, nil, io.EOF
+	}
+	o := <-a.opened[a.at%len(a.opened)]
+	a.at++
+	a.err = o.err
+	return &a.m.segments[a.at-1], o.cols, o.err
+}
+
+// done gives up what next returned.
+func (a *readAhead) done() { a.ask() }
+
+// Close forgets what was opened, once nothing is being opened any more.
+func (a *readAhead) Close() {
+	for ; a.at < a.asked; a.at++ {
+		<-a.opened[a.at%len(a.opened)]
+	}
+	for _, r := range a.readers {
+		if r != nil {
+			r.Close()
+		}
+	}
+}
+
 // value returns a row's value in column i, in the clear.
 func (c *columns) value(i, row int) []byte {
 	if fixedWidth(c.names[i]) == 1 {
@@ -408,59 +489,59 @@ func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 	return out, err
 }
 
-// contactRows are the contacts of a segment, in strings that share one buffer.
+// contactRows are the contacts of a segment, in strings that share one buffer for each
+// column.
 type contactRows struct {
 	out    []Contact
 	values []string
-	text   []byte
-	ends   []int
+	ids    []byte
 }
 
 // fill takes the first rows of opened columns, meta in front. keep, which may be nil,
 // says of whom; unnamed leaves the ids out.
 func (b *contactRows) fill(cols *columns, rows int, keep func(*meta) bool, unnamed bool) []Contact {
 	fields := len(cols.names) - 1
-	b.text, b.ends = b.text[:0], b.ends[:0]
-	b.out, b.values = b.out[:0], b.values[:0]
-	kept := 0
+	texts, at := make([]string, fields), make([]int, fields)
+	answers := make([]bool, fields)
+	for i := range fields {
+		if answers[i] = fixedWidth(cols.names[i+1]) == 1; !answers[i] {
+			texts[i] = string(cols.data[i+1])
+		}
+	}
+	b.out, b.values, b.ids = b.out[:0], b.values[:0], b.ids[:0]
 	for row := range rows {
 		c := cols.meta(0, row)
-		if keep != nil && !keep(&c) {
-			continue
+		kept := keep == nil || keep(&c)
+		if kept && !unnamed {
+			b.ids = append(b.ids, uuid.UUID(c.id).String()...)
 		}
-		kept++
-		if !unnamed {
-			b.text = append(b.text, uuid.UUID(c.id).String()...)
-		}
-		b.ends = append(b.ends, len(b.text))
-		for i := range fields {
-			b.text = append(b.text, cols.value(i+1, row)...)
-			b.ends = append(b.ends, len(b.text))
-		}
-	}
-	all := string(b.text)
-	start, k := 0, 0
-	take := func() string {
-		v := all[start:b.ends[k]]
-		start, k = b.ends[k], k+1
-		return v
-	}
-	for range kept {
-		id := take()
 		from := len(b.values)
-		for range fields {
-			b.values = append(b.values, take())
+		for i := range fields {
+			value := cols.rows[i+1][row]
+			start := at[i]
+			at[i] += len(value) + 1
+			switch {
+			case !kept:
+			case answers[i]:
+				b.values = append(b.values, answerText(value[0]))
+			default:
+				b.values = append(b.values, texts[i][start:start+len(value)])
+			}
 		}
-		b.out = append(b.out, Contact{ID: ContactID(id), Values: b.values[from:len(b.values):len(b.values)]})
+		if kept {
+			b.out = append(b.out, Contact{Values: b.values[from:len(b.values):len(b.values)]})
+		}
+	}
+	if !unnamed {
+		ids := string(b.ids)
+		for i := range b.out {
+			b.out[i].ID, ids = ContactID(ids[:36]), ids[36:]
+		}
 	}
 	return b.out
 }
 
-// wipe overwrites what was copied.
-func (b *contactRows) wipe() { clear(b.text[:cap(b.text)]) }
-
-// Close forgets the opened keys and values.
+// Close forgets what was opened.
 func (r *Reading) Close() {
 	r.r.Close()
-	r.rows.wipe()
 }
