@@ -60,11 +60,10 @@ const (
 
 // Policy for exports.
 const (
-	MaxSent     = 500                 // contacts of one list to one partner within sentWindow, without a second person
-	sentWindow  = 24 * time.Hour      // see Exporting.beyond
-	aloneWaits  = 24 * time.Hour      // how long more than that waits where there is one organiser
-	keepMessage = 72 * time.Hour      // from when it can be handed over
-	waitMessage = 14 * 24 * time.Hour // until one that nobody agreed to lapses
+	MaxSent     = 500            // contacts of one list to one partner within sentWindow, without a second person
+	sentWindow  = 24 * time.Hour // see Exporting.beyond
+	aloneWaits  = 24 * time.Hour // how long more than that waits where there is one organiser
+	keepMessage = 72 * time.Hour // from when it can be handed over
 	maxDeleteBy = 365 * 24 * time.Hour
 	maxKept     = 20   // sealed messages of one list: each may be as large as it is
 	maxExports  = 1000 // of one list: the entry that ends it vouches for all

@@ -455,7 +455,7 @@ func (e *Exporting) Commit(ctx context.Context) (*Export, error) {
 		keep := keepMessage
 		if large {
 			d.facts[factStatus] = ExportWaiting
-			keep = waitMessage
+			keep = policyOf[ActExport].wait
 		}
 		d.setTime(factUntil, v.messageEnd(d.statement, now, keep))
 		if err := d.setLedger(t, p.Recipient()); err != nil {

@@ -44,10 +44,25 @@ const (
 	WaitRefused = "refused"
 )
 
+// An actPolicy says how long an act waits, and what silence means.
+type actPolicy struct {
+	wait   time.Duration
+	agrees bool // who says nothing agrees; else the act lapses
+}
+
+// policyOf gives the policy of every act that waits.
+var policyOf = map[string]actPolicy{
+	ActInvite:   {24 * time.Hour, true},
+	ActReset:    {24 * time.Hour, true},
+	ActDisable:  {24 * time.Hour, true},
+	ActPromote:  {24 * time.Hour, true},
+	ActDestroy:  {24 * time.Hour, true},
+	ActRecovery: {14 * 24 * time.Hour, false},
+	ActExport:   {14 * 24 * time.Hour, false},
+}
+
 // Policy for what takes two organisers.
 const (
-	silenceAgrees  = 24 * time.Hour      // after this, an act that nobody refused counts as agreed
-	silenceRefuses = 14 * 24 * time.Hour // after this, a recovery that nobody agreed to lapses
 	permitLife     = 24 * time.Hour      // of a recovery that somebody agreed to
 	newOrganiser   = 72 * time.Hour      // from joining until somebody counts as a second person
 	disabledCounts = 7 * 24 * time.Hour  // how long who was disabled still counts as another organiser
@@ -179,9 +194,7 @@ func (s *statement) due(now time.Time) bool {
 
 // silenceCounts reports whether an act counts as agreed once nobody has refused it in
 // time.
-func (s *statement) silenceCounts() bool {
-	return s.fact(factAct) != ActRecovery && s.fact(factAct) != ActExport
-}
+func (s *statement) silenceCounts() bool { return policyOf[s.fact(factAct)].agrees }
 
 // waitsNoMore reports whether an act that waits has lapsed.
 func (s *statement) waitsNoMore(now time.Time) bool {
@@ -270,11 +283,7 @@ func (s *Session) second(ctx context.Context, act, subject, handle string) (agre
 		d = newDraft(kindWait, v.ID(), id)
 		d.facts[factAct], d.facts[factBy], d.facts[factSubject] = act, string(s.member), subject
 		d.facts[factStatus] = WaitOpen
-		wait := silenceAgrees
-		if act == ActRecovery {
-			wait = silenceRefuses
-		}
-		until := wholeSeconds(v.clock.now(), v.clock.now().Add(wait))
+		until := wholeSeconds(v.clock.now(), v.clock.now().Add(policyOf[act].wait))
 		d.setTime(factUntil, until)
 		if act == ActInvite {
 			o, err := s.groupKey(ctx, keyO)
