@@ -104,6 +104,16 @@ func (p permit) entries(v *Vault) []audit.Entry {
 	return []audit.Entry{e}
 }
 
+// record records an act and, after it, what permitted it.
+func (p permit) record(t *actTx, e audit.Entry) error {
+	for _, e := range append([]audit.Entry{e}, p.entries(t.v)...) {
+		if err := t.record(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Agree lets happen what waits for a second person, who is an organiser, not the
 // one who asked for it nor the one it is about, and counts as one. What counts as
 // agreed by silence any organiser can carry out whom it is not about.
@@ -149,6 +159,12 @@ func (s *Session) Agree(ctx context.Context, id WaitID) (*Settled, error) {
 		out.Wait, err = s.allow(ctx, w, p)
 	case ActExport:
 		err = s.releaseExport(ctx, ExportID(subject), p)
+	case ActExtend:
+		err = v.extend(ctx, w, p)
+	case ActHold:
+		err = s.confirmHold(ctx, HoldID(subject), p)
+	case ActLift:
+		err = s.liftHold(ctx, HoldID(subject), out.Why, p)
 	}
 	if err != nil {
 		return nil, err

@@ -47,6 +47,9 @@ func (s *Session) DestroyList(ctx context.Context, id ListID) (*Certificate, err
 	if _, err := s.openToDestroy(id); err != nil {
 		return nil, err
 	}
+	if s.v.held(id) {
+		return nil, errHeld("vault.DestroyList")
+	}
 	agreed, err := s.second(ctx, ActDestroy, string(id), "")
 	if err != nil {
 		return nil, err
@@ -80,6 +83,9 @@ func (t *actTx) intend(id ListID, by MemberID, p permit) error {
 	if cur != nil && (cur.kind == kindDestroyed || cur.fact(factEnding) != "") {
 		return goneList()
 	}
+	if t.held(string(id)) {
+		return errHeld("vault.DestroyList")
+	}
 	if err := p.use(t); err != nil {
 		return err
 	}
@@ -90,12 +96,7 @@ func (t *actTx) intend(id ListID, by MemberID, p permit) error {
 			return err
 		}
 	}
-	for _, e := range append([]audit.Entry{{Act: audit.ListDestroyIntent, By: string(by), List: string(id)}}, p.entries(t.v)...) {
-		if err := t.record(e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.record(t, audit.Entry{Act: audit.ListDestroyIntent, By: string(by), List: string(id)})
 }
 
 // openToDestroy is open for organisers, who can end what they cannot read:

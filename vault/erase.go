@@ -227,6 +227,9 @@ func (e *Erasure) add(list ListID, done erased) {
 // the field by whose value it was looked for. Erasing does not wait for an
 // import to end; if another change is quicker, it begins again.
 func (s *Session) eraseIn(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (done erased, err error) {
+	if _, _, err := s.open(id); err == nil && s.v.held(id) {
+		return done, errHeld("vault.Erase")
+	}
 	for range 8 {
 		if done, err = s.eraseOnce(ctx, id, by, choose); KindOf(err) != Conflict {
 			break

@@ -104,12 +104,14 @@ func (s *statement) sealedTo(key string) []string {
 		return []string{blobSigningKey}
 	case s.kind == kindMember && key == keyO:
 		return []string{blobHandle}
-	case s.kind == kindWait:
-		for name, to := range map[string]string{blobHandle: keyO, blobReason: keyP} {
-			if _, held := s.blobs[name]; held && to == key {
-				return []string{name}
+	case s.kind == kindWait, s.kind == kindHold:
+		var names []string
+		for _, name := range slices.Sorted(maps.Keys(s.blobs)) { // of a wait a handle, or reasons
+			if (name == blobHandle) == (key == keyO) {
+				names = append(names, name)
 			}
 		}
+		return names
 	case s.kind == kindPartner && key == keyP:
 		return []string{blobAbout}
 	case s.kind == kindExport && key == keyP:
@@ -211,6 +213,6 @@ func inPlaceOf(s *statement, name string) []byte {
 // newcomers reports within an act whether there is a member who was not seen, one
 // who was invited meanwhile, or an act that waits.
 func (t *actTx) newcomers(seen []*statement) bool {
-	now := slices.Concat(t.v.groupSealed(), t.pendingOf(kindMember), t.pendingOf(kindWait), t.pendingOf(kindPartner), t.pendingOf(kindExport))
+	now := slices.Concat(t.v.groupSealed(), t.pendingOf(kindMember), t.pendingOf(kindWait), t.pendingOf(kindPartner), t.pendingOf(kindExport), t.pendingOf(kindHold))
 	return slices.ContainsFunc(now, func(m *statement) bool { return !slices.Contains(seen, m) && t.current(m.object) == m })
 }

@@ -16,6 +16,7 @@ type (
 	PartnerID string
 	ExportID  string
 	NoticeID  string
+	HoldID    string
 )
 
 func newID() string { return uuid.NewString() }

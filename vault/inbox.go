@@ -224,6 +224,9 @@ func (s *Session) mergeAll(ctx context.Context, id ListID) (*statement, error) {
 			return nil, err
 		}
 		asked := slices.DeleteFunc(s.v.erasuresOf(m.object), func(e *statement) bool { return !slices.Contains(due, e) })
+		if s.v.held(id) {
+			asked = nil // they wait as long as the hold stands
+		}
 		switch {
 		case waits:
 			if err = s.mergeSignups(ctx, m); err == nil {

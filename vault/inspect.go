@@ -44,7 +44,7 @@ func Inspect(ctx context.Context, c Config) (*Inspection, error) {
 
 // adopt makes what was inspected the state of v.
 func (v *Vault) adopt(i *Inspection) {
-	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.erasures, v.partners, v.exports, v.spoilt = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.erasures, i.v.partners, i.v.exports, i.v.spoilt
+	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.erasures, v.partners, v.exports, v.holds, v.spoilt = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.erasures, i.v.partners, i.v.exports, i.v.holds, i.v.spoilt
 }
 
 // A lack is what an object does not have that its statement names.
@@ -63,7 +63,7 @@ func (i *Inspection) compare(ctx context.Context, now time.Time) error {
 	}
 	missing := 0
 	for _, s := range v.statements() {
-		if !s.lasting(now) {
+		if !v.lasting(s, now) {
 			continue
 		}
 		l := lacks[s.object]
@@ -107,10 +107,10 @@ func (i *Inspection) compare(ctx context.Context, now time.Time) error {
 
 // lasting reports whether all that s names has to be there. Of what is coming to
 // its end the locks go first.
-func (s *statement) lasting(now time.Time) bool {
+func (v *Vault) lasting(s *statement, now time.Time) bool {
 	switch s.kind {
 	case kindList:
-		return s.fact(factUntilStop) == "" && s.fact(factEnding) == "" && now.Before(deadlineOf(s))
+		return s.fact(factUntilStop) == "" && v.lasts(s, now)
 	case kindMember:
 		return !s.invited()
 	case kindAccess:
@@ -118,7 +118,7 @@ func (s *statement) lasting(now time.Time) bool {
 	case kindExport:
 		return s.fact(factUntilStop) == "" && s.keepsMessage(now)
 	}
-	return s.kind == kindVault || s.kind == kindPartner
+	return s.kind == kindVault || s.kind == kindPartner || s.kind == kindHold
 }
 
 // statements are all current ones that are what the trail vouches for.
@@ -145,6 +145,9 @@ func (v *Vault) statements() []*statement {
 	}
 	for _, p := range v.partners {
 		all = append(all, p)
+	}
+	for _, h := range v.holds {
+		all = append(all, h)
 	}
 	for _, e := range v.exports {
 		all = append(all, e)

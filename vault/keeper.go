@@ -16,7 +16,7 @@ func (v *Vault) recoverState(ctx context.Context) error {
 	v.mu.RLock()
 	ends := map[*listState]string{}
 	for _, l := range v.lists {
-		if by, due := l.due(now); due {
+		if by, due := v.due(l, now); due {
 			ends[l] = by
 		} else if l.damage == nil && l.manifest.kind == kindList && l.manifest.fact(factUntilStop) != "" {
 			ends[l] = audit.ByStart
@@ -41,6 +41,9 @@ func (v *Vault) recoverState(ctx context.Context) error {
 		return err
 	}
 	if err := v.lapseNotices(ctx); err != nil {
+		return err
+	}
+	if err := v.lapseHolds(ctx); err != nil {
 		return err
 	}
 	v.dropSpoilt(ctx)
@@ -204,10 +207,11 @@ func (v *Vault) untilNext() time.Duration {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	for _, l := range v.lists {
-		if _, due := l.due(now); due {
+		if _, due := v.due(l, now); due {
 			return 0
 		}
 		switch {
+		case v.isHeld(l.id, now): // until the hold ends
 		case l.damage != nil && !l.damage.ended:
 			wait = min(wait, l.damage.deadline.Sub(now))
 		case l.damage == nil && l.manifest.kind == kindList:
@@ -238,6 +242,11 @@ func (v *Vault) untilNext() time.Duration {
 			wait = min(wait, untilOf(e).Sub(now))
 		}
 	}
+	for _, h := range v.holds {
+		if h.stands(now) && h.fact(factUntil) != "" {
+			wait = min(wait, untilOf(h).Sub(now))
+		}
+	}
 	for _, w := range v.waits {
 		// Later it waits for an organiser, or for what is in its way.
 		if w.waits() && now.Before(untilOf(w)) {
@@ -261,7 +270,7 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 	v.mu.RLock()
 	ends := map[*listState]string{}
 	for _, l := range v.lists {
-		if by, due := l.due(now); due {
+		if by, due := v.due(l, now); due {
 			ends[l] = by
 		}
 	}
@@ -284,6 +293,10 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 	}
 	if err := v.lapseNotices(ctx); err != nil {
 		v.log.Error("what a partner was to be told has lapsed and is not cleared away yet", "error", err)
+		ok = false
+	}
+	if err := v.lapseHolds(ctx); err != nil {
+		v.log.Error("a hold that has lapsed is not cleared away yet", "error", err)
 		ok = false
 	}
 	for l, by := range ends {

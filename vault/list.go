@@ -75,6 +75,8 @@ type ListDetail struct {
 	Contacts  int
 	Inbox     int // sign-ups not merged yet
 	Shareable ConsentCounts
+	Hold      *Hold       // nil: nothing keeps the list from being destroyed
+	Extended  []Extension // for its stewards, the later deadlines that were asked for
 }
 
 // ConsentCounts says how many contacts agreed to be shared with partners.
@@ -112,6 +114,10 @@ func (s *Session) open(id ListID) (*listState, *statement, error) {
 	case m.kind == kindDestroyed, m.fact(factEnding) != "", !v.clock.now().Before(deadlineOf(m)):
 		if m.fact(factPrivate) != "" && !isSteward(m, s.member) && m.kind != kindDestroyed {
 			return nil, nil, errNoList()
+		}
+		if v.held(id) && v.lasts(m, v.clock.now()) {
+			return nil, nil, &Error{Kind: Gone, Op: "vault.List", Code: "list-ended", Msg: "this list has ended: a hold keeps it from being destroyed, and nobody can read it",
+				Hint: "when the hold is lifted, it is destroyed"}
 		}
 		return nil, nil, goneList()
 	case m.fact(factPrivate) != "" && !isSteward(m, s.member):
@@ -268,7 +274,7 @@ func (s *Session) may(m *statement) []string {
 		}
 	}
 	if s.role() == Organiser {
-		may = append(may, "destroy")
+		may = append(may, "extend", "hold", "destroy")
 	}
 	return may
 }
@@ -374,6 +380,14 @@ func (s *Session) list(ctx context.Context, id ListID) (*ListDetail, error) {
 		return d, nil
 	}
 	d.Readable, d.Contacts = true, m.rows()
+	if d.Hold, err = s.holdOn(ctx, id); err != nil {
+		return nil, err
+	}
+	if isSteward(m, s.member) {
+		if d.Extended, err = s.extensions(ctx, m); err != nil {
+			return nil, err
+		}
+	}
 	if d.Inbox, err = s.v.store.InboxLen(ctx, m.object); err != nil {
 		return nil, err
 	}

@@ -55,6 +55,8 @@ func (s *Session) editList(ctx context.Context, id ListID, e ListEdit) error {
 	var known []*statement
 	entry := audit.Entry{Act: audit.ListEdit, By: string(s.member), List: m.object}
 	switch {
+	case e.DropField != "" && s.v.held(id):
+		return errHeld("vault.EditList")
 	case e.DropField != "":
 		entry.Act, entry.Fields = audit.ListFieldDrop, []string{e.DropField}
 		ids := []string{m.object}
@@ -474,6 +476,11 @@ func (s *Session) resealRest(ctx context.Context, m *statement, d *draft, to *ag
 			d.remove(name)
 			continue
 		}
+		if beyondRepair(err) && strings.HasPrefix(name, blobExtended) {
+			s.v.log.Error("a reason for which the list was to live longer is damaged, and dropped", "list", m.object, "error", err)
+			d.remove(name)
+			continue
+		}
 		if id, notice := strings.CutPrefix(name, blobNotice); notice && beyondRepair(err) {
 			s.v.log.Error("what a partner has to be told is damaged, and dropped", "list", m.object, "notice", id, "error", err)
 			d.dropNotice(NoticeID(id))
@@ -498,7 +505,7 @@ func (s *statement) restBinding(name string) (string, bool) {
 		return bind(name, s.vault, s.object), true
 	case numbered && (kind+"/" == blobSent || kind+"/" == blobNotice):
 		return bind(kind, s.vault, s.object, n), true
-	case numbered && (kind+"/" == blobUndo || kind+"/" == blobTouched):
+	case numbered && (kind+"/" == blobUndo || kind+"/" == blobTouched || kind+"/" == blobExtended):
 		return bind(kind, s.vault, s.object, n), true
 	}
 	return "", false

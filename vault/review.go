@@ -32,7 +32,11 @@ const factReviewed = "reviewed"
 const (
 	DueReview     = "review"     // for organisers
 	DuePassphrase = "passphrase" // the member's own is old
-	DueReceipts   = "receipts"   // for organisers: a partner should have signed by now that it has deleted something
+	DueHold       = "hold"       // a hold lapses unless another organiser agrees to it
+	DueDay        = "deadline-1" // a list that the member is a steward of ends within a day
+	DueDays       = "deadline-3"
+	DueWeeks      = "deadline-14"
+	DueReceipts   = "receipts" // for organisers: a partner should have signed by now that it has deleted something
 )
 
 // Due says what the member ought to do one of these days.
@@ -49,10 +53,39 @@ func (s *Session) Due() (due []string) {
 	if s.role() == Organiser && slices.ContainsFunc(s.v.exportStatements(), func(e *statement) bool { return e.overdue(now) }) {
 		due = append(due, DueReceipts)
 	}
+	if s.role() == Organiser && slices.ContainsFunc(s.v.waitStatements(), func(w *statement) bool {
+		return w.fact(factAct) == ActHold && w.waits() && w.fact(factBy) != string(s.member) && !s.v.void(w, now)
+	}) {
+		due = append(due, DueHold)
+	}
+	if d := s.dueDeadline(now); d != "" {
+		due = append(due, d)
+	}
 	if me != nil && old(me.fact(factPassphraseSince), passphraseAge) {
 		due = append(due, DuePassphrase)
 	}
 	return due
+}
+
+// dueDeadline says how soon the first list ends of those that the member is a steward of.
+// It names none: what reminds of a list is not to tell of it.
+func (s *Session) dueDeadline(now time.Time) string {
+	_, lists := s.v.snapshot()
+	first := 15 * 24 * time.Hour
+	for _, m := range lists {
+		if isSteward(m, s.member) && m.lives(now) {
+			first = min(first, deadlineOf(m).Sub(now))
+		}
+	}
+	switch {
+	case first <= 24*time.Hour:
+		return DueDay
+	case first <= 3*24*time.Hour:
+		return DueDays
+	case first <= 14*24*time.Hour:
+		return DueWeeks
+	}
+	return ""
 }
 
 // noteReviewed records that a review was looked at, once a day.

@@ -25,6 +25,7 @@ const (
 	kindErasure   = "erasure"   // who is to be erased from a list by its stewards
 	kindPartner   = "partner"   // another organisation that lists are sent to
 	kindExport    = "export"    // what was sent, or is to be
+	kindHold      = "hold"      // a stop of destruction
 	kindDestroyed = "destroyed" // what is left of a list
 	kindRemoved   = "removed"   // nothing is left; never at rest
 )

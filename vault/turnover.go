@@ -69,7 +69,7 @@ func (v *Vault) moment() (self *statement, lists, accesses []*statement) {
 		}
 	}
 	for _, l := range v.lists {
-		if l.damage == nil && l.manifest.lives(now) {
+		if l.damage == nil && (l.manifest.lives(now) || l.manifest.kind == kindList && l.manifest.fact(factEnding) == "" && v.isHeld(l.id, now)) {
 			lists = append(lists, l.manifest)
 		}
 	}
@@ -89,7 +89,7 @@ func (v *Vault) damagedLists() (out []ListID) {
 		if l.damage == nil {
 			continue
 		}
-		if _, due := l.due(now); !due && !l.damage.ended {
+		if _, due := v.due(l, now); !due && !l.damage.ended {
 			out = append(out, id)
 		}
 	}
@@ -153,7 +153,7 @@ func (u *turnover) missed(t *actTx) bool {
 	_, lists, accesses := u.v.moment()
 	now := slices.Concat(lists, accesses)
 	for _, m := range t.pending {
-		if m.lives(t.now) || m.undecided() {
+		if u.v.lasts(m, t.now) || m.undecided() {
 			now = append(now, m)
 		}
 	}

@@ -75,6 +75,9 @@ func (s *Session) undoOnce(ctx context.Context, id ListID, batch BatchID) (*Undo
 		return nil, err
 	}
 	defer unlock()
+	if s.v.held(id) {
+		return nil, errHeld("vault.UndoImport")
+	}
 	b, ok := m.batchByID(batch)
 	if !ok {
 		return nil, errNoBatch()

@@ -78,8 +78,9 @@ type Vault struct {
 	erasures map[string]*statement   // that wait for a steward, by object
 	partners map[PartnerID]*statement
 	exports  map[ExportID]*statement
-	building map[string]bool   // exports whose parts are stored and that no statement names yet
-	spoilt   map[string]ListID // accesses, waits and erasures whose statement was found damaged at start, with their list
+	holds    map[HoldID]*statement // that stand, or ended a while ago
+	building map[string]bool       // exports whose parts are stored and that no statement names yet
+	spoilt   map[string]ListID     // accesses, waits and erasures whose statement was found damaged at start, with their list
 
 	caughtUp atomic.Bool   // what was interrupted before the start is finished
 	wake     chan struct{} // the keeper looks at the deadlines anew
@@ -190,6 +191,7 @@ func newVault(c *Config) *Vault {
 		erasures: map[string]*statement{},
 		partners: map[PartnerID]*statement{},
 		exports:  map[ExportID]*statement{},
+		holds:    map[HoldID]*statement{},
 		building: map[string]bool{},
 		spoilt:   map[string]ListID{},
 		wake:     make(chan struct{}, 1),
@@ -209,7 +211,7 @@ type damage struct {
 
 func (d *damage) learn(e audit.Entry) {
 	switch e.Act {
-	case audit.ListCreate, audit.ListShorten: // other entries of a list tell the end of something else
+	case audit.ListCreate, audit.ListShorten, audit.ListExtend: // other entries of a list tell the end of something else
 		if e.Deadline != nil {
 			d.deadline = *e.Deadline
 		}
@@ -220,21 +222,21 @@ func (d *damage) learn(e audit.Entry) {
 	}
 }
 
-// due reports whether a list has to be destroyed now, and by whose authority.
-// The caller holds mu.
-func (l *listState) due(now time.Time) (by string, due bool) {
+// due reports whether a list has to be destroyed now, and by whose authority. A hold
+// keeps it from its deadline, not from what was decided before. The caller holds mu.
+func (v *Vault) due(l *listState, now time.Time) (by string, due bool) {
 	switch {
 	case l.damage != nil && l.damage.ended, l.damage == nil && l.manifest.kind != kindList:
 		return "", false
 	case l.damage != nil && l.damage.intent != "":
 		return l.damage.intent, true
 	case l.damage != nil:
-		return audit.ByDeadline, !now.Before(l.damage.deadline)
+		return audit.ByDeadline, !now.Before(l.damage.deadline) && !v.isHeld(l.id, now)
 	}
 	if _, member, ok := strings.Cut(l.manifest.fact(factEnding), " "); ok {
 		return member, true
 	}
-	return audit.ByDeadline, !now.Before(deadlineOf(l.manifest))
+	return audit.ByDeadline, !now.Before(deadlineOf(l.manifest)) && !v.isHeld(l.id, now)
 }
 
 // load reads and verifies what is stored, without changing anything.
@@ -404,12 +406,16 @@ func (v *Vault) publish(s *statement) {
 	case kindExport:
 		v.exports[ExportID(s.object)] = s
 		v.wakeKeeper() // its message lapses
+	case kindHold:
+		v.holds[HoldID(s.object)] = s
+		v.wakeKeeper() // it lapses
 	case kindRemoved:
 		delete(v.members, MemberID(s.object))
 		delete(v.access, AccessID(s.object))
 		delete(v.waits, WaitID(s.object))
 		delete(v.erasures, s.object)
 		delete(v.partners, PartnerID(s.object))
+		delete(v.holds, HoldID(s.object))
 	case kindList, kindDestroyed:
 		l := v.lists[ListID(s.object)]
 		if l == nil {
@@ -453,6 +459,9 @@ func (v *Vault) statement(object string) *statement {
 	}
 	if e := v.exports[ExportID(object)]; e != nil {
 		return e
+	}
+	if h := v.holds[HoldID(object)]; h != nil {
+		return h
 	}
 	return v.erasures[object]
 }

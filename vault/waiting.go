@@ -16,7 +16,8 @@ import (
 const (
 	factAct     = "act"     // ActInvite and so on
 	factBy      = "by"      // id of the organiser who wants it
-	factSubject = "subject" // id of the member or the list; of ActInvite the handle's MAC
+	factSubject = "subject" // id of the member, list, export or hold; of ActInvite the handle's MAC
+	factTo      = "to"      // of ActExtend: the later deadline
 )
 
 // Acts that one organiser does not do alone.
@@ -35,6 +36,10 @@ const (
 	// ActExport is sending a partner more than policy. The message is made and kept
 	// sealed; silence does not agree to it either.
 	ActExport = "export"
+
+	ActExtend = "extend" // moving a list's deadline to a later time
+	ActHold   = "hold"   // letting a hold stand for longer than 72 hours
+	ActLift   = "lift"   // of a hold
 )
 
 // States of an act that waits.
@@ -59,6 +64,9 @@ var policyOf = map[string]actPolicy{
 	ActDestroy:  {24 * time.Hour, true},
 	ActRecovery: {14 * 24 * time.Hour, false},
 	ActExport:   {14 * 24 * time.Hour, false},
+	ActExtend:   {48 * time.Hour, true},
+	ActHold:     {72 * time.Hour, false},
+	ActLift:     {14 * 24 * time.Hour, false},
 }
 
 // Policy for what takes two organisers.
@@ -79,8 +87,11 @@ type Wait struct {
 	List    ListID // "" likewise, or if the member does not see the list
 	Status  string
 	Export  ExportID  // of ActExport
-	Expires time.Time // when it counts as agreed; of ActRecovery and ActExport, when it lapses
-	Reason  string    // why it was refused, for organisers
+	Hold    HoldID    // of ActHold and ActLift
+	To      time.Time // of ActExtend: the later deadline
+	Expires time.Time // when it counts as agreed; of acts to which silence does not agree, when it lapses
+	Why     string    // the reason that was given, for organisers
+	Reason  string    // why it was refused, likewise
 }
 
 // A Settled is an act that a second person agreed to, and what came of it.
@@ -233,17 +244,23 @@ func (v *Vault) void(w *statement, now time.Time) bool {
 		return true
 	}
 	subject := w.fact(factSubject)
-	if w.fact(factAct) == ActInvite {
+	switch w.fact(factAct) {
+	case ActInvite:
 		return v.memberByMAC(subject) != nil
-	}
-	if w.fact(factAct) == ActDestroy {
+	case ActHold, ActLift:
+		h := v.statement(subject)
+		return h == nil || !h.stands(now) || w.fact(factAct) == ActHold && h.fact(factUntil) == ""
+	case ActExtend:
+		m := v.statement(subject)
+		return m == nil || !m.lives(now) || !deadlineOf(m).Before(toOf(w))
+	case ActDestroy:
 		v.mu.RLock()
 		defer v.mu.RUnlock()
 		l := v.lists[ListID(subject)]
 		if l == nil || l.damage != nil {
 			return l == nil || l.damage.ended
 		}
-		return !l.manifest.lives(now)
+		return !l.manifest.lives(now) && !v.isHeld(l.id, now)
 	}
 	m := v.statement(subject)
 	switch {
@@ -263,6 +280,11 @@ func (v *Vault) void(w *statement, now time.Time) bool {
 // where there is no other, or what counts as agreed. Else the act is recorded,
 // once, and waits, which is the error.
 func (s *Session) second(ctx context.Context, act, subject, handle string) (agreed *statement, err error) {
+	return s.secondWith(ctx, act, subject, handle, nil)
+}
+
+// secondWith is second; more, which may be nil, adds to what is recorded.
+func (s *Session) secondWith(ctx context.Context, act, subject, handle string, more func(*turnover, *draft, *audit.Entry) error) (agreed *statement, err error) {
 	v := s.v
 	now := v.clock.now()
 	for _, w := range v.waitStatements() {
@@ -300,7 +322,10 @@ func (s *Session) second(ctx context.Context, act, subject, handle string) (agre
 		if act == ActDestroy {
 			e.List = subject
 		}
-		return e, nil
+		if more != nil {
+			err = more(u, d, &e)
+		}
+		return e, err
 	}, func(t *actTx) error {
 		own := 0
 		for _, w := range append(v.waitStatements(), t.pendingOf(kindWait)...) {
@@ -421,8 +446,17 @@ func (s *Session) wait(ctx context.Context, w *statement) (out Wait, err error) 
 	}
 	switch out.Act {
 	case ActInvite:
-		out.Handle, err = s.waitText(ctx, w, blobHandle, keyO)
+		out.Handle, err = s.textFor(ctx, w, blobHandle, keyO)
 	case ActRecovery:
+	case ActHold, ActLift:
+		if h := s.v.statement(w.fact(factSubject)); h != nil {
+			out.Hold = HoldID(h.object)
+			if list := ListID(h.fact(factList)); list != "" {
+				if _, _, hidden := s.open(list); hidden == nil || s.role() == Organiser {
+					out.List = list
+				}
+			}
+		}
 	case ActExport:
 		if e := s.v.statement(w.fact(factSubject)); e != nil {
 			out.Export = ExportID(e.object)
@@ -430,7 +464,8 @@ func (s *Session) wait(ctx context.Context, w *statement) (out Wait, err error) 
 				out.List = ListID(e.fact(factList))
 			}
 		}
-	case ActDestroy:
+	case ActDestroy, ActExtend:
+		out.To = toOf(w)
 		if _, _, hidden := s.open(ListID(w.fact(factSubject))); hidden == nil || s.role() == Organiser {
 			out.List = ListID(w.fact(factSubject))
 		}
@@ -438,12 +473,21 @@ func (s *Session) wait(ctx context.Context, w *statement) (out Wait, err error) 
 		out.Handle, err = s.handle(ctx, MemberID(w.fact(factSubject)))
 	}
 	if err == nil && s.role() == Organiser {
-		out.Reason, err = s.waitText(ctx, w, blobReason, keyP)
+		if out.Reason, err = s.textFor(ctx, w, blobReason, keyP); err == nil {
+			out.Why, err = s.textFor(ctx, w, blobWhy, keyP)
+		}
 	}
 	return out, err
 }
 
-func (s *Session) waitText(ctx context.Context, w *statement, blob, key string) (string, error) {
+// toOf is the deadline that an act is to bring a list; zero of other acts.
+func toOf(w *statement) time.Time {
+	t, _ := time.Parse(time.RFC3339, w.fact(factTo))
+	return t
+}
+
+// textFor opens a text of a statement that is sealed to O or P; "" if it has none.
+func (s *Session) textFor(ctx context.Context, w *statement, blob, key string) (string, error) {
 	if _, ok := w.blobs[blob]; !ok {
 		return "", nil
 	}
@@ -471,7 +515,11 @@ func (v *Vault) lapseWaits(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-		case w.fact(factAct) == ActDestroy && w.due(now):
+		case w.fact(factAct) == ActExtend && w.due(now):
+			if err := v.extend(ctx, w, permit{by: MemberID(w.fact(factBy)), wait: w, silent: true}); err != nil && KindOf(err) != Gone && KindOf(err) != Conflict {
+				return err
+			}
+		case w.fact(factAct) == ActDestroy && w.due(now) && !v.held(ListID(w.fact(factSubject))):
 			by := MemberID(w.fact(factBy))
 			v.mu.RLock()
 			l := v.lists[ListID(w.fact(factSubject))]
@@ -480,7 +528,7 @@ func (v *Vault) lapseWaits(ctx context.Context) error {
 			if err == nil {
 				_, err = v.end(ctx, l, string(by))
 			}
-			if err != nil && KindOf(err) != Gone {
+			if err != nil && KindOf(err) != Gone && !hasCode(err, "held") {
 				return err
 			}
 		}
@@ -491,5 +539,5 @@ func (v *Vault) lapseWaits(ctx context.Context) error {
 // groupSealed returns what may be sealed to O or P beside the vault's own statement
 // and the lists.
 func (v *Vault) groupSealed() []*statement {
-	return slices.Concat(v.memberStatements(), v.waitStatements(), v.partnerStatements(), v.exportStatements())
+	return slices.Concat(v.memberStatements(), v.waitStatements(), v.partnerStatements(), v.exportStatements(), v.holdStatements())
 }

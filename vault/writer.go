@@ -116,7 +116,7 @@ func (t *actTx) put(base, next *statement) error {
 		}
 		return errOvertaken()
 	}
-	if base != nil && base.kind == kindList && next.kind == kindList && !t.now.Before(deadlineOf(base)) {
+	if base != nil && base.kind == kindList && next.kind == kindList && !t.now.Before(deadlineOf(base)) && !t.held(base.object) {
 		return goneList()
 	}
 	if err := t.PutStatement(next.object, next.encode()); err != nil {

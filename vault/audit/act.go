@@ -76,6 +76,13 @@ const (
 	NoticeGet   Act = "notice.get"   // By sealed Subject, of Count people, to its partner
 	NoticeEnd   Act = "notice.end"   // Subject was told, or its time was up
 
+	ListExtend Act = "list.extend" // the deadline was moved to the later Deadline
+	HoldSet    Act = "hold.set"    // By set the hold Subject on List, or on everything; it lapses at Deadline unless another organiser agrees
+	HoldAgree  Act = "hold.agree"  // By let the hold Subject stand until it is lifted
+	HoldLift   Act = "hold.lift"   // the hold Subject was lifted
+	HoldLapse  Act = "hold.lapse"  // nobody had agreed to the hold Subject in time
+	HoldPurge  Act = "hold.purge"  // Subject, which had ended long before, was forgotten
+
 	WaitOpen         Act = "wait.open"          // By asked for what takes two organisers; Deadline is when Subject counts as agreed
 	WaitAgree        Act = "wait.agree"         // By is the second person; the entry before says what happened
 	WaitAgreeInvitee Act = "wait.agree.invitee" // likewise, and By is somebody whom the first person had brought in
@@ -102,6 +109,7 @@ func (a Act) Valid() bool {
 		PartnerAdd, PartnerVerify, PartnerChange, PartnerRemove,
 		ExportMake, ExportAsk, ExportRelease, ExportGet, ExportLink, ExportTaken, ExportWithdraw, ExportLapse, ExportReceipt,
 		NoticeDraft, NoticeGet, NoticeEnd,
+		ListExtend, HoldSet, HoldAgree, HoldLift, HoldLapse, HoldPurge,
 		WaitOpen, WaitAgree, WaitAgreeInvitee, WaitSilence, WaitRefuse, WaitLapse,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind:
 		return true
