@@ -36,7 +36,7 @@ var (
 	columns = []string{"name", "email", "phone", "q1", "city", ""}
 
 	// Those that do not change what the others are told come first.
-	doings = []string{"read", "find", "show", "ls", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten",
+	doings = []string{"read", "find", "show", "ls", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten", "extend",
 		"request", "approve", "deny", "revoke", "approve granted", "deny granted", "revoke granted",
 		"export", "exports", "export show", "export show own", "message", "link", "mail", "receipt", "export approve", "withdraw",
 		"partners", "partner show", "partner sheet", "partner add", "partner verify", "partner update", "partner rm", "destroy"}
@@ -217,6 +217,11 @@ func (c cell) rule() verdict {
 		if c.steward() {
 			return done
 		}
+	case "extend":
+		if c.organiser() {
+			return waits
+		}
+		return noRole
 	case "destroy":
 		return noRole
 	}
@@ -290,6 +295,7 @@ func (c cell) rulePartner() verdict {
 // A matrix is a house with all of these people and lists.
 type matrix struct {
 	*house
+	later            time.Time         // to which everybody wants to extend
 	tokens           map[string]string // by person
 	clients          map[string]*client.Client
 	lists            map[string]vault.ListID
@@ -319,7 +325,7 @@ func newMatrix(t *testing.T) *matrix {
 		tokens: map[string]string{}, clients: map[string]*client.Client{}, lists: map[string]vault.ListID{"absent": absent},
 		contacts: map[string]vault.ContactID{"absent": absent}, batches: map[string]vault.BatchID{"absent": absent},
 		pending: map[string]vault.AccessID{"absent": absent}, granted: map[string]vault.AccessID{"absent": absent},
-		slices: map[string]vault.AccessID{"absent": absent}, days: 80,
+		slices: map[string]vault.AccessID{"absent": absent}, days: 80, later: time.Now().AddDate(0, 0, 300).UTC().Truncate(time.Second),
 		key: newPartnerKey(t), spare: newPartnerKey(t), partner: map[string]vault.PartnerID{"absent": absent}, exports: map[string]*client.Export{"absent": {ID: absent}}, own: map[string]vault.ExportID{}}
 	ctx := t.Context()
 	m.tokens["organiser"], m.clients["organiser"] = m.token, m.Client
@@ -627,6 +633,8 @@ func (m *matrix) try(t *testing.T, c cell, allowed bool) answer {
 	case "shorten":
 		m.days--
 		return send("PUT", at+"/deadline", client.NewDeadline{To: time.Now().AddDate(0, 0, m.days).UTC().Truncate(time.Second)})
+	case "extend":
+		return send("POST", at+"/extensions", client.NewExtension{To: m.later, Reason: "Purposeful"})
 	case "destroy":
 		return send("DELETE", at, nil)
 	case "request":

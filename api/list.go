@@ -75,6 +75,13 @@ func (s *Server) getList(c echo.Context, m *vault.Session) error {
 	if d.Readable {
 		out.Figures = &client.Figures{Contacts: d.Contacts, Inbox: d.Inbox,
 			Shareable: client.Shareable{Yes: d.Shareable.Yes, No: d.Shareable.No, Unasked: d.Shareable.Unasked}}
+		if d.Hold != nil {
+			h := holdJSON(d.Hold)
+			out.Hold = &h
+		}
+		for _, x := range d.Extended {
+			out.Extended = append(out.Extended, client.Extended{By: x.By, At: stamp(x.At), To: stamp(x.To), Reason: x.Reason})
+		}
 	}
 	return answer(c, http.StatusOK, out)
 }

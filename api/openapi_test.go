@@ -142,6 +142,7 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"Access": client.Access{}, "AccessRequest": client.AccessRequest{}, "Approval": client.Approval{}, "Denial": client.Denial{},
 		"Partner": client.Partner{}, "Warning": client.Warning{}, "NewPartner": client.NewPartner{}, "Certificate": client.Certificate{}, "Comparison": client.Comparison{}, "PartnerSheet": client.PartnerSheet{},
 		"NewExport": client.NewExport{}, "Export": client.Export{}, "WithheldWhy": client.WithheldWhy{}, "Recipient": client.Recipient{}, "Link": client.Link{}, "Addressee": client.Addressee{}, "Receipt": client.Receipt{}, "Notice": client.Notice{},
+		"Hold": client.Hold{}, "HoldOn": client.HoldOn{}, "NewExtension": client.NewExtension{}, "Extended": client.Extended{},
 		"Wait": client.Wait{}, "Settled": client.Settled{},
 	} {
 		var want, got []string

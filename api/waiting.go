@@ -45,7 +45,7 @@ func (s *Server) postAgreement(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	out := client.Settled{ID: done.ID, Act: done.Act, Status: "done", By: done.By, Handle: done.Handle, List: done.List, Export: done.Export}
+	out := client.Settled{ID: done.ID, Act: done.Act, Status: "done", By: done.By, Handle: done.Handle, List: done.List, Export: done.Export, Hold: done.Hold}
 	if done.Act == vault.ActRecovery { // its turn is now who asked for it
 		expires := stamp(done.Expires)
 		out.Status, out.Expires = vault.WaitAgreed, &expires
@@ -89,5 +89,10 @@ func waitID(c echo.Context) (vault.WaitID, error) {
 }
 
 func waitJSON(w *vault.Wait) client.Wait {
-	return client.Wait{ID: w.ID, Act: w.Act, By: w.By, Handle: w.Handle, List: w.List, Export: w.Export, Status: w.Status, Expires: stamp(w.Expires), Reason: w.Reason}
+	out := client.Wait{ID: w.ID, Act: w.Act, By: w.By, Handle: w.Handle, List: w.List, Export: w.Export, Status: w.Status, Expires: stamp(w.Expires), Reason: w.Reason, Hold: w.Hold, Why: w.Why}
+	if !w.To.IsZero() {
+		to := stamp(w.To)
+		out.To = &to
+	}
+	return out
 }

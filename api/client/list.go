@@ -49,6 +49,16 @@ type Figures struct {
 	Inbox     int       `json:"inbox"` // sign-ups that are not merged yet
 	Shareable Shareable `json:"shareable"`
 	Hold      *Hold     `json:"hold"` // nil: nothing keeps the list from being destroyed
+
+	Extended []Extended `json:"extended,omitempty"` // for stewards
+}
+
+// An Extended is a later deadline that somebody asked for; another one may have refused it.
+type Extended struct {
+	By     string    `json:"by"`
+	At     time.Time `json:"at"` // the hour
+	To     time.Time `json:"to"`
+	Reason string    `json:"reason"`
 }
 
 // Shareable counts contacts by what they said about being shared with partners.
@@ -56,12 +66,6 @@ type Shareable struct {
 	Yes     int `json:"yes"`
 	No      int `json:"no"`
 	Unasked int `json:"unasked"`
-}
-
-// A Hold is a documented stop of destruction.
-type Hold struct {
-	By    string    `json:"by"`
-	Since time.Time `json:"since"`
 }
 
 // NewList describes a list to create. At most one of DeleteAfter and DeleteAt is

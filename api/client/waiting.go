@@ -14,14 +14,17 @@ import (
 // A Wait is an act that waits for a second person.
 type Wait struct {
 	ID      vault.WaitID   `json:"id"`
-	Act     string         `json:"act"`              // invite, reset, disable, promote, destroy, recovery or export
+	Act     string         `json:"act"`              // invite, reset, disable, promote, destroy, recovery, export, extend, hold or lift
 	By      string         `json:"by"`               // handle
 	Handle  string         `json:"handle,omitempty"` // of whom it concerns
 	List    vault.ListID   `json:"list,omitempty"`   // which it concerns
 	Export  vault.ExportID `json:"export,omitempty"` // likewise
 	Status  string         `json:"status"`           // waiting, agreed (nobody refused in time) or refused
-	Expires time.Time      `json:"expires"`          // when it counts as agreed; of recovery and export, when it lapses
-	Reason  string         `json:"reason,omitempty"` // why it was refused, for organisers
+	Expires time.Time      `json:"expires"`          // when it counts as agreed; of recovery, export, hold and lift, when it lapses
+	Hold    vault.HoldID   `json:"hold,omitempty"`   // likewise
+	To      *time.Time     `json:"to,omitempty"`     // of extend: the later deadline
+	Why     string         `json:"why,omitempty"`    // the reason that was given, for organisers
+	Reason  string         `json:"reason,omitempty"` // why it was refused, likewise
 }
 
 // A Settled is an act that a second person agreed to, and what came of it. It does
@@ -34,6 +37,7 @@ type Settled struct {
 	Handle      string          `json:"handle,omitempty"`
 	List        vault.ListID    `json:"list,omitempty"`
 	Export      vault.ExportID  `json:"export,omitempty"`
+	Hold        vault.HoldID    `json:"hold,omitempty"`
 	Code        string          `json:"code,omitempty"`    // of an invitation or a reset
 	Expires     *time.Time      `json:"expires,omitempty"` // of the code, or of what was agreed to
 	Certificate json.RawMessage `json:"certificate,omitempty"`

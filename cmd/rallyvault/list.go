@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/sharing/format"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -29,8 +31,9 @@ func (l *link) list(ctx context.Context, arg string) (vault.ListID, error) {
 
 func (p *program) listCreateCmd() *cobra.Command {
 	var n client.NewList
-	var fields, after, at string
+	var fields, after, at, calendar string
 	return p.command(verb{
+		files: []string{"calendar"},
 		use:   "create TITLE --purpose P --fields name,email,phone [--delete-after 90d | --delete-at T | --until-stop]",
 		short: "create a list; you become its steward", min: 1, max: 1,
 		flags: func(f *pflag.FlagSet) {
@@ -44,8 +47,14 @@ func (p *program) listCreateCmd() *cobra.Command {
 			f.StringVar(&n.Region, "region", "", "country of phone numbers without a country code (default US)")
 			f.BoolVar(&n.Private, "private", false, "show the list to its stewards only")
 			f.StringVar(&n.Reason, "reason", "", "why more than four fields are needed")
+			f.StringVar(&calendar, "calendar", "", "write a calendar file with days on which to check the vault before the list ends")
 		},
 		run: func(ctx context.Context, c *cobra.Command, args []string) error {
+			if calendar != "" {
+				if err := notThere(calendar); err != nil {
+					return err
+				}
+			}
 			n.Title, n.Fields = args[0], parseFields(fields)
 			var err error
 			switch {
@@ -78,10 +87,64 @@ func (p *program) listCreateCmd() *cobra.Command {
 				p.say(made, func(w io.Writer) {
 					fmt.Fprintf(w, "list %s is ready; it is destroyed at %s\n", made.ID, timeText(made.Deadline))
 				})
-				return nil
+				if calendar == "" {
+					return nil
+				}
+				err = p.writeCalendar(calendar, made)
+				var e *vault.Error
+				if errors.As(err, &e) { // the list is there all the same
+					p.note("%s; the list was made; to try again: rallyvault list calendar %s --out FILE", e.Msg, made.ID)
+					err = nil
+				}
+				return err
 			})(ctx, c, args)
 		},
 	})
+}
+
+func (p *program) listCalendarCmd() *cobra.Command {
+	var out string
+	return p.command(verb{use: "calendar LIST --out FILE", short: "a calendar file with days on which to check the vault before a list ends", min: 1, max: 1, files: []string{"out"},
+		flags: func(f *pflag.FlagSet) { f.StringVar(&out, "out", "", "the file to make") },
+		run: func(ctx context.Context, c *cobra.Command, args []string) error {
+			if out == "" {
+				return usage("the file to make is missing: --out FILE")
+			}
+			return p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, args []string) error {
+				id, err := l.list(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				d, err := l.List(ctx, id)
+				if err != nil {
+					return err
+				}
+				if err := p.writeCalendar(out, &d.List); err != nil {
+					return err
+				}
+				p.say(map[string]string{"file": out}, func(w io.Writer) { fmt.Fprintf(w, "%s is written: open it with a calendar\n", out) })
+				return nil
+			})(ctx, c, args)
+		}})
+}
+
+// writeCalendar makes a file of the days on which to look at the vault before a list ends.
+func (p *program) writeCalendar(name string, l *client.List) error {
+	days, err := format.Calendar(l.Deadline, time.Now())
+	if err != nil {
+		return err
+	}
+	if days == nil {
+		return &vault.Error{Kind: vault.Invalid, Code: "calendar-soon", Msg: "the list ends within a day, which is too soon for a reminder; no calendar file was made"}
+	}
+	_, err = newFile(name, func(w io.Writer) error {
+		_, err := w.Write(days)
+		return err
+	})
+	if err == nil {
+		p.note("the calendar file says nothing of the list: only on which days to check the vault")
+	}
+	return err
 }
 
 func (p *program) listEditCmd() *cobra.Command {
@@ -203,6 +266,18 @@ func showList(w io.Writer, d *client.ListDetail) {
 		row("contacts", "%d", d.Contacts)
 		row("sign-ups not merged", "%d", d.Inbox)
 		row("may be shared", "%d yes, %d no, %d not asked", d.Shareable.Yes, d.Shareable.No, d.Shareable.Unasked)
+	}
+	if d.Figures != nil {
+		if h := d.Hold; h != nil {
+			until := "until it is lifted"
+			if h.Until != nil {
+				until = "until " + timeText(*h.Until) + " unless another organiser agrees"
+			}
+			row("held", "since %s, %s: nothing of it is destroyed", timeText(h.Since), until)
+		}
+		for _, x := range d.Extended {
+			row("longer, until", "%s: %s (%s)", timeText(x.To), clean(x.Reason), clean(x.By))
+		}
 	}
 	if d.RekeyPending {
 		row("re-key pending", "yes, until a steward signs in")

@@ -43,7 +43,7 @@ func (p *program) root() *cobra.Command {
 		p.joinCmd(),
 		group("list", "lists of contacts",
 			p.listCreateCmd(), p.listEditCmd(), p.listLsCmd(), p.listShowCmd(), p.listContactsCmd(),
-			p.listShortenCmd(), p.listDestroyCmd(), later("extend"),
+			p.listShortenCmd(), p.listExtendCmd(), p.listCalendarCmd(), p.listDestroyCmd(),
 			group("steward", "who holds a list's whole key", p.stewardAddCmd(), p.stewardRmCmd())),
 		p.importCmd(),
 		group("contact", "people on a list",
@@ -67,8 +67,9 @@ func (p *program) root() *cobra.Command {
 
 		group("waiting", "what takes two organisers",
 			p.waitingLsCmd(), p.waitingAgreeCmd(), p.waitingRefuseCmd()),
+		p.holdCmd(),
 		later("report"), later("intake"),
-		later("certificate"), later("hold"), later("backup"), later("restore"), later("renew"), later("shutdown"),
+		later("certificate"), later("backup"), later("restore"), later("renew"), later("shutdown"),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "answer with exactly one JSON value on stdout")

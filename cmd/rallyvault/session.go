@@ -444,6 +444,10 @@ func (p *program) remind(due []string) {
 		switch d {
 		case vault.DueReview:
 			p.note("nobody has looked for six months at who can reach what: rallyvault review")
+		case vault.DueHold:
+			p.note("a hold lapses unless another organiser agrees to it: rallyvault waiting ls")
+		case vault.DueDay, vault.DueDays, vault.DueWeeks:
+			p.note("a list of yours ends within %s: rallyvault list ls", map[string]string{vault.DueDay: "a day", vault.DueDays: "three days", vault.DueWeeks: "two weeks"}[d])
 		case vault.DueReceipts:
 			p.note("a partner should have signed by now that it has deleted what it got: rallyvault export ls")
 		case vault.DuePassphrase:

@@ -46,7 +46,11 @@ func (p *program) waitingLsCmd() *cobra.Command {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(t, "WHAT\tASKED FOR BY\tSTATUS\tID")
 				for i := range ws {
-					fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", waitText(&ws[i], titles), clean(ws[i].By), waitStatus(&ws[i]), ws[i].ID)
+					what := waitText(&ws[i], titles)
+					if ws[i].Why != "" {
+						what += " (" + clean(ws[i].Why) + ")"
+					}
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", what, clean(ws[i].By), waitStatus(&ws[i]), ws[i].ID)
 				}
 				t.Flush()
 			})
@@ -62,6 +66,19 @@ func waitText(w *client.Wait, titles map[vault.ListID]string) string {
 			return "destroy a list that you do not see"
 		}
 		return "destroy " + titleText(titles, w.List)
+	case vault.ActExtend:
+		text := "let a list live longer that you do not see"
+		if w.List != "" {
+			text = "let " + titleText(titles, w.List) + " live longer"
+		}
+		if w.To != nil {
+			text += ", until " + timeText(*w.To)
+		}
+		return text
+	case vault.ActHold:
+		return "let a hold stand: rallyvault hold ls"
+	case vault.ActLift:
+		return "lift a hold: rallyvault hold ls"
 	case vault.ActRecovery:
 		return "new recovery shares"
 	case vault.ActExport:
@@ -74,7 +91,7 @@ func waitText(w *client.Wait, titles map[vault.ListID]string) string {
 
 func waitStatus(w *client.Wait) string {
 	switch {
-	case (w.Act == vault.ActRecovery || w.Act == vault.ActExport) && w.Status != vault.WaitRefused:
+	case (w.Act == vault.ActRecovery || w.Act == vault.ActExport || w.Act == vault.ActHold || w.Act == vault.ActLift) && w.Status != vault.WaitRefused:
 		return w.Status + " until " + timeText(w.Expires)
 	case w.Status == vault.WaitAgreed:
 		return "nobody refused: any organiser can carry it out with agree"
