@@ -250,6 +250,7 @@ func TestHoldOnWhat(t *testing.T) {
 	if _, err := c.maple.List(ctx, list); err != nil {
 		t.Errorf("the silence of a day destroyed it: %v", err)
 	}
+	refused(t, "asking for another one", second(c.maple.DestroyList(ctx, private.ID)), vault.Conflict, "held", "")
 	gone := c.List(c.maple, "Gone")
 	must(t)(c.maple.ShortenList(ctx, gone, c.Clock.Now().Add(time.Hour)))
 	c.Clock.Add(2 * time.Hour) // nobody has looked at the deadline yet
@@ -406,6 +407,7 @@ func TestExtend(t *testing.T) {
 		t.Errorf("the trail has %d extensions", n)
 	}
 	// The authority to end it stands in the trail.
+	c.later(t, 100*time.Hour) // after the deadline from before
 	c.Stop()
 	damageManifest(t, c.Dir, list, "gone")
 	c.Start()

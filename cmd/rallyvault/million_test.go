@@ -10,9 +10,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/vault"
 )
 
 // manyPeople writes a clean sheet of n made-up people, of the shape and size of
@@ -180,7 +186,7 @@ func (m *machine) benchFile(b *testing.B) (path string, rows int) {
 	return path, rows
 }
 
-func plainTool(b *testing.B, name string) {
+func plainTool(b testing.TB, name string) {
 	b.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		b.Skip(name + " is not installed")
@@ -304,5 +310,65 @@ func BenchmarkDeleteBySQLite(b *testing.B) {
 		m.shell(b, `rm -f plain.db; sqlite3 plain.db -cmd '.mode csv' '.import sheet.csv contact'`)
 		b.StartTimer()
 		m.shell(b, `sqlite3 plain.db 'DELETE FROM contact; VACUUM;'`)
+	}
+}
+
+// BenchmarkOthersWhileDestroyed measures what somebody else notices of a list that is
+// destroyed: how long reading ten people of another list takes, at the 99th percentile,
+// while a list of many people goes, and while nothing happens.
+func BenchmarkOthersWhileDestroyed(b *testing.B) {
+	m := newMachine(b).asShipped()
+	path, _ := m.benchFile(b)
+	m.setup()
+	srv := m.serve()
+	m.login()
+	m.must("", "list", "create", "Small", "--purpose", "P", "--fields", "name,email")
+	m.must("name,email\n"+strings.Repeat("Ana Prueba,ana@example.org\n", 10), "import", "Small", "-")
+	var small, big struct{ ID vault.ListID }
+	m.mustJSON(&small, "", "list", "show", "Small")
+	c, err := client.New(srv.url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := c.SignIn(b.Context(), "heron", crypto.NewSecret([]byte(testPassphrase))); err != nil {
+		b.Fatal(err)
+	}
+	read := func(until <-chan struct{}) (took []time.Duration) {
+		for {
+			select {
+			case <-until:
+				return took
+			default:
+			}
+			begun := time.Now()
+			if err := c.Contacts(b.Context(), small.ID, client.ContactsQuery{Format: client.CSV}, io.Discard); err != nil {
+				b.Error(err)
+				return took
+			}
+			took = append(took, time.Since(begun))
+		}
+	}
+	var quiet, busy []time.Duration
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		title := fmt.Sprint("T", i)
+		m.mustJSON(&big, "", "list", "create", title, "--purpose", "P", "--fields", "name,email,phone,postal_code")
+		m.must("", "import", title, path)
+		still := make(chan struct{})
+		time.AfterFunc(time.Second, func() { close(still) })
+		quiet = append(quiet, read(still)...)
+		gone := make(chan struct{})
+		b.StartTimer()
+		go func() {
+			defer close(gone)
+			if _, err := c.DestroyList(b.Context(), big.ID); err != nil {
+				b.Error(err)
+			}
+		}()
+		busy = append(busy, read(gone)...)
+	}
+	for name, took := range map[string][]time.Duration{"quiet-p99-ms": quiet, "busy-p99-ms": busy} {
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, name)
 	}
 }
