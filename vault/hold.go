@@ -201,8 +201,13 @@ func (s *Session) SetHold(ctx context.Context, list ListID, reason string) (*Hol
 		e.Reason, err = s.sealWhy(ctx, d, blobWhy, reason)
 		return e, err
 	}, func(t *actTx) error {
-		if len(t.holds(func(h *statement) bool { return h.stands(t.now) && h.fact(factList) == string(list) })) > 0 {
-			return &Error{Kind: Conflict, Op: op, Code: "held-already", Msg: "a hold stands on it already", Hint: "rallyvault hold ls shows it"}
+		for _, h := range t.holds(func(h *statement) bool { return h.stands(t.now) && h.fact(factList) == string(list) }) {
+			e := &Error{Kind: Conflict, Op: op, Code: "held-already", Msg: "a hold stands on it already", Hint: "rallyvault hold ls shows it"}
+			if h.fact(factUntil) != "" {
+				e.Msg += ", and lapses unless another organiser agrees"
+				e.Hint = "agree to it: rallyvault waiting ls"
+			}
+			return e
 		}
 		if list != "" {
 			// What was decided before is done: its locks may be gone already.
