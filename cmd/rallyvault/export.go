@@ -256,7 +256,26 @@ func (p *program) exportShowCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		p.say(e, func(w io.Writer) { exportText(w, e) })
+		titles, err := p.titles(ctx, l)
+		if err != nil {
+			return err
+		}
+		partners, err := l.Partners(ctx)
+		if err != nil {
+			return err
+		}
+		p.say(e, func(w io.Writer) {
+			exportText(w, e)
+			fmt.Fprintf(w, "  of          %s, made by %s\n", titleText(titles, e.List), clean(e.By))
+			for _, r := range e.Recipients {
+				for _, now := range partners {
+					// Of the key that it was sealed to, which may not be the partner's any more.
+					if now.ID == r.ID && now.Fingerprint == r.Fingerprint && now.Verified {
+						fmt.Fprintf(w, "  compared    the fingerprint of %s, by %s on %s: %s\n", clean(r.Name), clean(now.VerifiedBy), now.VerifiedOn, clean(now.VerifiedHow))
+					}
+				}
+			}
+		})
 		return nil
 	})})
 }
