@@ -28,6 +28,21 @@ func VerifierKey(origin string, pub ed25519.PublicKey) (string, error) {
 	return vkey, nil
 }
 
+// newVerifier is note.NewVerifier for keys in the one spelling that VerifierKey has: keys
+// are compared as text.
+func newVerifier(vkey string) (note.Verifier, error) {
+	v, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, err
+	}
+	parts := strings.SplitN(vkey, "+", 3) // a base64 digit can be a plus
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || fmt.Sprintf("%s+%08x+%s", v.Name(), v.KeyHash(), base64.StdEncoding.EncodeToString(key)) != vkey {
+		return nil, errors.New("verifier key: another spelling")
+	}
+	return v, nil
+}
+
 // A signer signs notes with K. It holds the key in a closure: fmt and reflection print the
 // address of a function, but would print the bytes of a key.
 type signer struct {
@@ -71,7 +86,7 @@ var errCheckpointForm = errors.New("checkpoint: not in the form this vault signs
 // signature, canonical base64. A checkpoint that carries signatures of others (witnesses) as
 // well is refused: the vault makes none, so somebody else changed it.
 func ParseCheckpoint(data []byte, vkey string) (size int64, root tlog.Hash, err error) {
-	v, err := note.NewVerifier(vkey)
+	v, err := newVerifier(vkey)
 	if err != nil {
 		return 0, tlog.Hash{}, fmt.Errorf("log key: %w", err)
 	}
@@ -95,10 +110,7 @@ func parseCheckpoint(data []byte, v note.Verifier) (int64, tlog.Hash, error) {
 	if err1 != nil || err2 != nil || size < 0 || checkpointText(v.Name(), size, root) != n.Text {
 		return 0, tlog.Hash{}, errCheckpointForm
 	}
-	// base64 decoding ignores the unused bits of the last digit, and Open ignores repeated
-	// signatures; encoded again, either would differ.
-	sig, err := base64.StdEncoding.DecodeString(n.Sigs[0].Base64)
-	if err != nil || n.Text+"\n— "+v.Name()+" "+base64.StdEncoding.EncodeToString(sig)+"\n" != string(data) {
+	if !oneSpelling(data, n) {
 		return 0, tlog.Hash{}, errCheckpointForm
 	}
 	return size, root, nil

@@ -3,6 +3,7 @@ package audit
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,7 @@ type exportCheckpoint struct {
 // covers (AUDIT.md). It streams, and it does not verify: what is wrong in the log is wrong in
 // the export, where VerifyExport finds it.
 func Export(ctx context.Context, w io.Writer, s Store, vkey string) error {
-	v, err := note.NewVerifier(vkey)
+	v, err := newVerifier(vkey)
 	if err != nil {
 		return fmt.Errorf("log key: %w", err)
 	}
@@ -135,6 +136,29 @@ var ErrNotExport = errors.New("not an audit export")
 // remembered are checkpoints from earlier days, as notes: the export has to continue
 // each of them, which is what tells a rewritten trail from the real one even if K signed both.
 func VerifyExport(r io.Reader, rememberedKey string, remembered ...[]byte) (Report, error) {
+	return Reading{Key: rememberedKey, Remembered: remembered}.Verify(r)
+}
+
+// A Reading is VerifyExport with more to ask of the export.
+type Reading struct {
+	Key        string   // see VerifyExport
+	Remembered [][]byte // likewise
+	Heads      []Head   // states that the log has to have had, too
+
+	// Each, which may be nil, is given every entry in order, before the checkpoint that covers it has
+	// been reached: what it gathers is worth nothing unless Verify returns no error.
+	Each func(n int64, e Entry) error
+}
+
+// A Head is a state of a log.
+type Head struct {
+	Size int64
+	Root tlog.Hash
+	Of   string // who says so, as in "the checkpoint remembered"
+}
+
+// Verify checks an export; see VerifyExport.
+func (want Reading) Verify(r io.Reader) (Report, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	line, err := readLine(br, nil)
 	switch {
@@ -147,26 +171,25 @@ func VerifyExport(r io.Reader, rememberedKey string, remembered ...[]byte) (Repo
 	if strictJSON(line, &h) != nil || h.Format != ExportFormat {
 		return Report{}, ErrNotExport
 	}
-	v, err := note.NewVerifier(h.Key)
+	v, err := newVerifier(h.Key)
 	if err != nil {
 		return Report{}, fault(0, 0, "the export's header holds no usable log key")
 	}
-	if rememberedKey != "" && rememberedKey != h.Key {
+	if want.Key != "" && want.Key != h.Key {
 		return Report{}, fault(0, 0, "the export was made under another log key than the one remembered")
 	}
 	if v.Name() != h.Origin {
 		return Report{}, fault(0, 0, "the export's origin and the name of its log key differ")
 	}
-	c := exportCheck{verifier: v, bad: -1}
-	for _, data := range remembered {
-		row := checkpointRow{note: data}
-		row.parse(v)
-		if row.err != nil {
-			return Report{}, fmt.Errorf("remembered checkpoint: %w", row.err)
+	c := exportCheck{verifier: v, bad: -1, heads: slices.Clone(want.Heads), each: want.Each}
+	for _, data := range want.Remembered {
+		size, root, err := parseCheckpoint(data, v)
+		if err != nil {
+			return Report{}, fmt.Errorf("remembered checkpoint: %w", err)
 		}
-		c.remembered = append(c.remembered, row)
+		c.heads = append(c.heads, Head{size, root, "the checkpoint remembered"})
 	}
-	slices.SortStableFunc(c.remembered, func(a, b checkpointRow) int { return int(max(-1, min(1, a.stated-b.stated))) })
+	slices.SortStableFunc(c.heads, func(a, b Head) int { return cmp.Compare(a.Size, b.Size) })
 	if f := c.recall(); f != nil {
 		return Report{}, f
 	}
@@ -184,8 +207,8 @@ func VerifyExport(r io.Reader, rememberedKey string, remembered ...[]byte) (Repo
 		case err != nil:
 			return Report{}, err
 		}
-		if f := c.line(line); f != nil {
-			return Report{}, f
+		if err := c.line(line); err != nil {
+			return Report{}, err
 		}
 	}
 	if f := c.finish(); f != nil {
@@ -246,23 +269,33 @@ func strictJSON[T any](line []byte, v *T) error {
 type exportCheck struct {
 	verifier note.Verifier
 	history
-	pending    []tlog.Hash // leaf hashes of the entries since the last checkpoint
-	bad        int64       // first pending entry that is not in the form of an entry, or -1
-	remembered []checkpointRow
+	pending []tlog.Hash // leaf hashes of the entries since the last checkpoint
+	bad     int64       // first pending entry that is not in the form of an entry, or -1
+	heads   []Head      // still to be met, by size
+	each    func(n int64, e Entry) error
 }
 
 var checkpointPrefix = []byte(`{"checkpoint":`)
 
-func (c *exportCheck) line(line []byte) *Fault {
+func (c *exportCheck) line(line []byte) error {
 	if bytes.HasPrefix(line, checkpointPrefix) {
-		return c.covered(line)
+		if f := c.covered(line); f != nil {
+			return f
+		}
+		return nil
 	}
 	n := c.signed + int64(len(c.pending))
 	if len(c.pending) == MaxBatch {
 		return fault(c.signed, n-1, "%s are covered by no checkpoint", span(c.signed, n-1))
 	}
-	if _, err := ParseEntry(line); err != nil && c.bad < 0 {
+	e, err := ParseEntry(line)
+	switch {
+	case err != nil && c.bad < 0:
 		c.bad = n
+	case err == nil && c.each != nil:
+		if err := c.each(n, e); err != nil {
+			return err
+		}
 	}
 	c.pending = append(c.pending, tlog.RecordHash(line))
 	return nil
@@ -309,7 +342,7 @@ func (c *exportCheck) covered(line []byte) *Fault {
 	var stored []tlog.Hash
 	for _, leaf := range c.pending {
 		stored = c.tree.add(leaf, stored[:0])
-		if len(c.remembered) > 0 && c.remembered[0].stated == c.size {
+		if len(c.heads) > 0 && c.heads[0].Size == c.size {
 			if f := c.recall(); f != nil {
 				return f
 			}
@@ -325,13 +358,13 @@ func (c *exportCheck) covered(line []byte) *Fault {
 	return nil
 }
 
-// recall checks the remembered checkpoints of the present size.
+// recall checks the states that the log has to have had at the present size.
 func (c *exportCheck) recall() *Fault {
-	for len(c.remembered) > 0 && c.remembered[0].stated == c.size {
-		if c.remembered[0].root != c.root() {
-			return fault(0, max(0, c.size-1), "the first %d entries are not those of the checkpoint remembered: the trail was rewritten", c.size)
+	for len(c.heads) > 0 && c.heads[0].Size == c.size {
+		if c.heads[0].Root != c.root() {
+			return fault(0, max(0, c.size-1), "the first %d entries are not those of %s: the trail was rewritten", c.size, c.heads[0].Of)
 		}
-		c.remembered = c.remembered[1:]
+		c.heads = c.heads[1:]
 	}
 	return nil
 }
@@ -341,9 +374,9 @@ func (c *exportCheck) finish() *Fault {
 	if c.bad >= 0 {
 		return fault(c.bad, c.bad, "entry %d is not in the form of an entry", c.bad)
 	}
-	if len(c.remembered) > 0 {
-		seen := c.remembered[len(c.remembered)-1].stated
-		return fault(next, seen-1, "the export ends at %d entries but a remembered checkpoint covers %d: it was cut off, or is older", next, seen)
+	if len(c.heads) > 0 {
+		last := c.heads[len(c.heads)-1]
+		return fault(next, last.Size-1, "the export ends at %d entries but %s covers %d: it was cut off, or is older", next, last.Of, last.Size)
 	}
 	if len(c.pending) > 0 {
 		return fault(c.signed, next-1, "%s %s covered by no checkpoint: added without the log key, or what followed was cut off",

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
 
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -113,9 +114,9 @@ func TestVerifyExportNamesTheFault(t *testing.T) {
 		{"last checkpoint dropped", func(x []string) []string { return x[:len(x)-1] }, nil, 10,
 			"entries 10 to 19 are covered by no checkpoint: added without the log key, or what followed was cut off"},
 		{"cut off", func(x []string) []string { return x[:line(10)] }, l.Checkpoint(), 10,
-			"the export ends at 10 entries but a remembered checkpoint covers 20: it was cut off, or is older"},
+			"the export ends at 10 entries but the checkpoint remembered covers 20: it was cut off, or is older"},
 		{"only the header", func(x []string) []string { return x[:1] }, early.Checkpoint(), 0,
-			"the export ends at 0 entries but a remembered checkpoint covers 5: it was cut off, or is older"},
+			"the export ends at 0 entries but the checkpoint remembered covers 5: it was cut off, or is older"},
 		{"rewritten by whoever has the log key", func([]string) []string {
 			return strings.Split(strings.TrimSuffix(string(export(t, rewritten, rm)), "\n"), "\n")
 		}, l.Checkpoint(), 0, "the first 20 entries are not those of the checkpoint remembered: the trail was rewritten"},
@@ -326,4 +327,50 @@ func FuzzVerifyExport(f *testing.F) {
 			t.Errorf("accepted %d entries that were never signed: %q", r.Entries, file)
 		}
 	})
+}
+
+// TestReading: an export is read for what else is asked of it.
+func TestReading(t *testing.T) {
+	l, m := newLog(t, 5, 1, 12)
+	file := export(t, l, m)
+	heads := map[int64]tlog.Hash{}
+	for _, size := range []int64{0, 3, 6, 18} { // 3 has no checkpoint
+		root, err := tlog.TreeHash(size, reader(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		heads[size] = root
+	}
+	var n int64
+	each := func(i int64, e audit.Entry) error {
+		if b, err := e.Marshal(); err != nil || i != n || !bytes.Equal(b, m.entries[i].data) {
+			t.Errorf("got entry %d, %s, %v, want entry %d", i, b, err, n)
+		}
+		n++
+		return nil
+	}
+	for size, root := range heads {
+		n = 0
+		r, err := audit.Reading{Key: l.VerifierKey(), Heads: []audit.Head{{Size: size, Root: root, Of: "the test"}}, Each: each}.Verify(bytes.NewReader(file))
+		if err != nil || r.Entries != 18 || n != 18 {
+			t.Errorf("head %d: got %d entries of %d, %v", size, n, r.Entries, err)
+		}
+		var f *audit.Fault
+		_, err = audit.Reading{Heads: []audit.Head{{Size: size, Root: tlog.Hash{1}, Of: "the test"}}}.Verify(bytes.NewReader(file))
+		if !errors.As(err, &f) || !strings.Contains(f.Reason, "not those of the test") {
+			t.Errorf("another head %d: got %v", size, err)
+		}
+	}
+	for _, size := range []int64{19, -1, 1 << 62} {
+		if _, err := (audit.Reading{Heads: []audit.Head{{Size: size, Of: "the test"}}}).Verify(bytes.NewReader(file)); err == nil {
+			t.Errorf("head %d: accepted", size)
+		}
+	}
+	stop := errors.New("stop")
+	if _, err := (audit.Reading{Each: func(int64, audit.Entry) error { return stop }}).Verify(bytes.NewReader(file)); !errors.Is(err, stop) {
+		t.Errorf("got %v, want stop", err)
+	}
+	if _, err := (audit.Reading{Key: strings.Replace(l.VerifierKey(), "+", "+0", 1)}).Verify(bytes.NewReader(file)); err == nil {
+		t.Error("another spelling of the key: accepted")
+	}
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/base64"
 	"errors"
 	"strings"
 
@@ -17,9 +18,11 @@ func (l *Log) SignNote(text string) ([]byte, error) {
 	return note.Sign(&note.Note{Text: text}, l.signer)
 }
 
-// OpenNote returns the text of a note that SignNote made with the key vkey.
+// OpenNote returns the text of a note that SignNote made with the key vkey. As with checkpoints
+// there is one spelling: a signature of anybody else, a repeated one, or other bytes that
+// decode to the same signature are refused.
 func OpenNote(signed []byte, vkey string) (string, error) {
-	v, err := note.NewVerifier(vkey)
+	v, err := newVerifier(vkey)
 	if err != nil {
 		return "", err
 	}
@@ -30,5 +33,16 @@ func OpenNote(signed []byte, vkey string) (string, error) {
 	if strings.HasPrefix(n.Text, v.Name()+"\n") {
 		return "", errors.New("open note: this is a checkpoint")
 	}
+	if !oneSpelling(signed, n) {
+		return "", errors.New("open note: not in the form this vault signs")
+	}
 	return n.Text, nil
+}
+
+// oneSpelling reports whether a note that opened has one signature and is written as Sign writes
+// it: base64 decoding ignores the unused bits of the last digit, and Open ignores repeated
+// signatures.
+func oneSpelling(signed []byte, n *note.Note) bool {
+	sig, err := base64.StdEncoding.DecodeString(n.Sigs[0].Base64)
+	return err == nil && n.Text+"\n— "+n.Sigs[0].Name+" "+base64.StdEncoding.EncodeToString(sig)+"\n" == string(signed)
 }

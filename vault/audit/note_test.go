@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -39,5 +40,23 @@ func TestSignNote(t *testing.T) {
 	}
 	if _, err := audit.OpenNote(signed, "not a key"); err == nil {
 		t.Error("opened without a key")
+	}
+}
+
+// No byte of a note can be another one, gone or doubled, and nothing stands beside it.
+func TestOpenNoteEachByte(t *testing.T) {
+	l, _ := newLog(t, 3)
+	signed, err := l.SignNote("certificate of destruction\n1 list\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	everyEdit(signed, func(what string, file []byte) {
+		if _, err := audit.OpenNote(file, l.VerifierKey()); err == nil {
+			t.Errorf("%s: opened", what)
+		}
+	})
+	twice := append(bytes.Clone(signed), signed[bytes.Index(signed, []byte("— ")):]...)
+	if _, err := audit.OpenNote(twice, l.VerifierKey()); err == nil {
+		t.Error("opened with the signature twice")
 	}
 }
