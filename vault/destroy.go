@@ -3,9 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,32 +12,6 @@ import (
 	"github.com/rallyvault/rallyvault/crypto/slots"
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
-
-// blobNote is the signed certificate of a destroyed list.
-const blobNote = "certificate"
-
-// A Certificate says that a list was destroyed. Note is the same, signed with
-// the log key K (c2sp.org/signed-note).
-type Certificate struct {
-	Vault      string    `json:"vault"`
-	List       ListID    `json:"list"`
-	Time       time.Time `json:"time"`     // when the locks had been overwritten, to the second
-	Contacts   *int64    `json:"contacts"` // nil: its manifest was damaged, nobody can say
-	Locks      int       `json:"locks"`
-	LogSize    int64     `json:"log_size"` // of the audit trail when it was signed
-	LogRoot    string    `json:"log_root"`
-	FileSystem string    `json:"file_system"` // what overwriting in place is worth there
-	Note       string    `json:"note"`
-}
-
-func (c *Certificate) text() string {
-	contacts := "unknown"
-	if c.Contacts != nil {
-		contacts = strconv.FormatInt(*c.Contacts, 10)
-	}
-	return fmt.Sprintf("rallyvault/1 certificate of destruction\nvault %s\nlist %s\ntime %s\ncontacts %s\nlocks %d\nlog-size %d\nlog-root %s\nfile-system %s\n",
-		c.Vault, c.List, c.Time.UTC().Format(time.RFC3339), contacts, c.Locks, c.LogSize, c.LogRoot, c.FileSystem)
-}
 
 // DestroyList destroys a list before its deadline. It takes two organisers; while
 // there is one in the vault, it happens at once.
@@ -164,7 +136,7 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 		return nil, slotFault(err)
 	}
 	v.noteNow()
-	cert := &Certificate{Vault: v.ID(), List: l.id, Time: v.clock.now().Truncate(time.Second), FileSystem: v.fileSystem()}
+	cert := &Certificate{Vault: v.ID(), List: l.id, Time: v.clock.now().Truncate(time.Second), FileSystem: v.fileSystem(), Backups: ofBackups, Key: v.LogKey()}
 	if m != nil && m.fact(factUntilStop) != "" {
 		cert.FileSystem = "locks were in memory only"
 	}
@@ -244,22 +216,6 @@ func (v *Vault) fileSystem() string {
 		return strings.ReplaceAll(c, "\n", " ")
 	}
 	return "overwritten in place and flushed to the device"
-}
-
-// Certificate returns the certificate of a destroyed list.
-func (s *Session) Certificate(ctx context.Context, id ListID) (string, error) {
-	s.v.mu.RLock()
-	l := s.v.lists[id]
-	s.v.mu.RUnlock()
-	if l != nil && l.damage != nil {
-		return "", l.damage.err
-	}
-	m := s.v.statement(string(id))
-	if m == nil || m.kind != kindDestroyed {
-		return "", errNoList()
-	}
-	note, err := s.v.blob(ctx, m, blobNote)
-	return string(note), err
 }
 
 // sweepSoon wakes the janitor.

@@ -1,8 +1,11 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"io"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
@@ -22,6 +25,48 @@ func (s *Session) AuditLog(ctx context.Context, from int64, yield func(n int64, 
 		}
 		return yield(n, entry)
 	})
+}
+
+// AuditInclusion returns entry n as it was hashed, and the proof that the trail of the
+// given size holds it; size 0 stands for the present one, and is returned. Every member may.
+func (s *Session) AuditInclusion(ctx context.Context, n, size int64) (entry []byte, of int64, proof tlog.RecordProof, err error) {
+	now := s.v.trail.Size()
+	if size == 0 {
+		size = now
+	}
+	if n < 0 || n >= size || size > now {
+		return nil, 0, nil, invalid("audit-range", "there is no entry %d in an audit trail of %d entries, of which there are %d", n, size, now)
+	}
+	err = s.v.store.Entries(ctx, n, n+1, func(_ int64, data []byte) error {
+		entry = bytes.Clone(data)
+		return nil
+	})
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	if proof, err = audit.InclusionProof(ctx, s.v.store, n, size); err != nil {
+		return nil, 0, nil, err
+	}
+	return entry, size, proof, nil
+}
+
+// AuditConsistency returns the roots that the trail had at two sizes, and the proof that the
+// one of old entries is the beginning of the other; size 0 stands for the present one,
+// and is returned. Every member may.
+func (s *Session) AuditConsistency(ctx context.Context, old, size int64) (oldRoot, root tlog.Hash, of int64, proof tlog.TreeProof, err error) {
+	if size == 0 {
+		size = s.v.trail.Size()
+	}
+	if proof, err = s.v.ConsistencyProof(ctx, old, size); err != nil {
+		return tlog.Hash{}, tlog.Hash{}, 0, nil, err
+	}
+	if oldRoot, err = audit.RootAt(ctx, s.v.store, old); err != nil {
+		return tlog.Hash{}, tlog.Hash{}, 0, nil, err
+	}
+	if root, err = audit.RootAt(ctx, s.v.store, size); err != nil {
+		return tlog.Hash{}, tlog.Hash{}, 0, nil, err
+	}
+	return oldRoot, root, size, proof, nil
 }
 
 // AuditVerify checks the whole stored audit trail against the log key and the

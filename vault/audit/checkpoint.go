@@ -79,6 +79,15 @@ func (s signer) checkpoint(size int64, root tlog.Hash) ([]byte, error) {
 	return note.Sign(&note.Note{Text: checkpointText(s.name, size, root)}, s)
 }
 
+// ParseRoot reads a root hash as checkpoints and certificates write it, in its one spelling.
+func ParseRoot(s string) (tlog.Hash, error) {
+	root, err := tlog.ParseHash(s)
+	if err != nil || root.String() != s {
+		return tlog.Hash{}, errors.New("root: not a hash in base64")
+	}
+	return root, nil
+}
+
 var errCheckpointForm = errors.New("checkpoint: not in the form this vault signs")
 
 // ParseCheckpoint checks a checkpoint against the key vkey, whose name must be its origin, and

@@ -80,6 +80,14 @@ func CheckInclusion(p tlog.RecordProof, size int64, root tlog.Hash, n int64, dat
 	return nil
 }
 
+// RootAt returns the root that the log had at a size, which it has reached.
+func RootAt(ctx context.Context, s Store, size int64) (tlog.Hash, error) {
+	if size < 0 {
+		return tlog.Hash{}, fmt.Errorf("root: no log of %d entries", size)
+	}
+	return tlog.TreeHash(size, hashReader(ctx, s))
+}
+
 // hashReader is s as tlog reads it: there, a hash that is missing is an error.
 func hashReader(ctx context.Context, s Store) tlog.HashReader {
 	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
