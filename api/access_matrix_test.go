@@ -36,7 +36,7 @@ var (
 	columns = []string{"name", "email", "phone", "q1", "city", ""}
 
 	// Those that do not change what the others are told come first.
-	doings = []string{"read", "find", "show", "ls", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten", "extend",
+	doings = []string{"certificate", "read", "find", "show", "ls", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten", "extend",
 		"request", "approve", "deny", "revoke", "approve granted", "deny granted", "revoke granted",
 		"export", "exports", "export show", "export show own", "message", "link", "mail", "receipt", "export approve", "withdraw",
 		"partners", "partner show", "partner sheet", "partner add", "partner verify", "partner update", "partner rm", "destroy"}
@@ -129,6 +129,10 @@ func (c cell) rule() verdict {
 		return c.ruleLedger()
 	case strings.HasPrefix(c.act, "partner"):
 		return c.rulePartner()
+	case c.act == "certificate" && c.list != "destroyed":
+		return noList
+	case c.act == "certificate":
+		return done
 	case c.act == "ls" || c.act == "find":
 		return done // and nothing is shown that is not in scope
 	}
@@ -599,6 +603,8 @@ func (m *matrix) try(t *testing.T, c cell, allowed bool) answer {
 		return send("GET", at+"/contacts"+query, nil)
 	case "find":
 		return send("POST", "/v1/contacts/search", client.SearchQuery{Query: cmp.Or(m.person(c.list)[c.field], "quillfeather")})
+	case "certificate":
+		return send("GET", at+"/certificate", nil)
 	case "show":
 		return send("GET", at, nil)
 	case "sheet":

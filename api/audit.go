@@ -107,6 +107,72 @@ func (s *Server) getCheckpoint(c echo.Context, m *vault.Session) error {
 	return answer(c, http.StatusOK, client.Checkpoint{Checkpoint: string(note), Key: key, Proof: array(proof)})
 }
 
+// getInclusion handles GET /v1/audit/proofs/inclusion.
+func (s *Server) getInclusion(c echo.Context, m *vault.Session) error {
+	n, err := number(c, "entry")
+	if err != nil {
+		return err
+	}
+	if c.QueryParam("entry") == "" {
+		return missing("entry")
+	}
+	size, err := number(c, "size")
+	if err != nil {
+		return err
+	}
+	entry, size, proof, err := m.AuditInclusion(c.Request().Context(), n, size)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, client.Inclusion{Entry: n, Size: size, Data: string(entry), Proof: array(proof)})
+}
+
+// getConsistency handles GET /v1/audit/proofs/consistency.
+func (s *Server) getConsistency(c echo.Context, m *vault.Session) error {
+	old, err := number(c, "old")
+	if err != nil {
+		return err
+	}
+	if c.QueryParam("old") == "" {
+		return missing("old")
+	}
+	size, err := number(c, "size")
+	if err != nil {
+		return err
+	}
+	oldRoot, root, size, proof, err := m.AuditConsistency(c.Request().Context(), old, size)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, client.Consistency{Old: old, OldRoot: oldRoot, Size: size, Root: root, Proof: array(proof)})
+}
+
+// getCertificate handles GET /v1/lists/:list/certificate.
+func (s *Server) getCertificate(c echo.Context, m *vault.Session) error {
+	id, err := listID(c)
+	if err != nil {
+		return err
+	}
+	note, err := m.Certificate(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	cert, err := vault.OpenCertificate([]byte(note), func(string, string) (string, error) { return s.vault.LogKey(), nil })
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, cert)
+}
+
+// getCertificates handles GET /v1/certificates.
+func (s *Server) getCertificates(c echo.Context, m *vault.Session) error {
+	out := []client.Destroyed{}
+	for _, d := range m.Destroyed() {
+		out = append(out, client.Destroyed{List: d.List, Time: stamp(d.Time), Contacts: d.Contacts})
+	}
+	return answer(c, http.StatusOK, out)
+}
+
 // postVerification handles POST /v1/audit/verifications. A trail that does not
 // hold is a problem with the entry in it.
 func (s *Server) postVerification(c echo.Context, m *vault.Session) error {

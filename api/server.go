@@ -144,6 +144,8 @@ func (s *Server) routes(e *echo.Echo) {
 	e.GET("/v1/lists/:list", s.opening(s.getList))
 	e.PATCH("/v1/lists/:list", s.opening(s.patchList))
 	e.DELETE("/v1/lists/:list", s.member(s.deleteList))
+	e.GET("/v1/lists/:list/certificate", s.member(s.getCertificate))
+	e.GET("/v1/certificates", s.member(s.getCertificates))
 	e.PUT("/v1/lists/:list/deadline", s.member(s.putDeadline))
 	e.POST("/v1/lists/:list/extensions", s.member(s.postExtension))
 	e.POST("/v1/lists/:list/stewards", s.opening(s.postSteward))
@@ -192,6 +194,8 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/signing-key/renewals", s.opening(s.postSigningRenewal))
 	e.GET("/v1/audit/entries", s.streaming(s.getAuditEntries))
 	e.GET("/v1/audit/checkpoint", s.member(s.getCheckpoint))
+	e.GET("/v1/audit/proofs/inclusion", s.member(s.getInclusion))
+	e.GET("/v1/audit/proofs/consistency", s.member(s.getConsistency))
 	e.POST("/v1/audit/verifications", s.opening(s.postVerification))
 	e.GET("/v1/audit/export", s.streaming(s.getAuditExport))
 

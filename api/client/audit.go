@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/rallyvault/rallyvault/vault"
+	"github.com/rallyvault/rallyvault/vault/audit"
 )
 
 // FingerprintHeader carries the fingerprint of the signing key beside it, in
@@ -22,6 +25,32 @@ type Checkpoint struct {
 	Checkpoint string         `json:"checkpoint"` // signed note (c2sp.org/tlog-checkpoint)
 	Key        string         `json:"key"`        // verifier key; trust the one remembered, not this
 	Proof      tlog.TreeProof `json:"proof"`      // from the size asked about to this one; base64 hashes
+}
+
+// An Inclusion is the proof that the audit trail of Size entries holds Data as
+// its entry number Entry (RFC 6962 section 2.1.1).
+type Inclusion struct {
+	Entry int64            `json:"entry"`
+	Size  int64            `json:"size"`
+	Data  string           `json:"data"`  // the entry, byte for byte as it was hashed
+	Proof tlog.RecordProof `json:"proof"` // for tlog.CheckRecord; base64 hashes
+}
+
+// A Consistency is the proof that the audit trail of Size entries begins with the
+// one of Old entries (RFC 6962 section 2.1.2).
+type Consistency struct {
+	Old     int64          `json:"old"`
+	OldRoot tlog.Hash      `json:"old_root"` // base64
+	Size    int64          `json:"size"`
+	Root    tlog.Hash      `json:"root"`
+	Proof   tlog.TreeProof `json:"proof"` // for tlog.CheckTree; base64 hashes
+}
+
+// A Destroyed is a list of which there is a certificate of destruction.
+type Destroyed struct {
+	List     vault.ListID `json:"list"`
+	Time     time.Time    `json:"time"`     // when it was destroyed, to the second
+	Contacts *int64       `json:"contacts"` // null: nobody can say
 }
 
 // A Verification says that the whole audit trail was checked and holds.
@@ -113,6 +142,86 @@ func (c *Client) AuditCheckpoint(ctx context.Context, since int64) (*Checkpoint,
 		return nil, err
 	}
 	return &cp, nil
+}
+
+// AuditProof returns the proof that the audit trail holds an entry number n, checked
+// under a checkpoint and the verifier key that the caller remembers. A server that
+// cannot show what it showed before is Untrusted.
+func (c *Client) AuditProof(ctx context.Context, n int64, checkpoint []byte, vkey string) (*audit.Proof, error) {
+	size, _, err := audit.ParseCheckpoint(checkpoint, vkey)
+	if err != nil {
+		return nil, unproven("the checkpoint remembered does not verify", err)
+	}
+	if n < 0 || n >= size {
+		return nil, &vault.Error{Kind: vault.NotFound, Op: "client.AuditProof", Code: "no-such-entry",
+			Msg: fmt.Sprintf("there is no entry %d: the audit trail has %d, numbered from 0", n, size)}
+	}
+	var in Inclusion
+	if err := c.call(ctx, http.MethodGet, fmt.Sprintf("/v1/audit/proofs/inclusion?entry=%d&size=%d", n, size), nil, &in); err != nil {
+		return nil, unshown(err, size)
+	}
+	p := &audit.Proof{Key: vkey, Index: n, Entry: []byte(in.Data), Inclusion: in.Proof, Checkpoint: checkpoint}
+	if _, err := p.Verify(vkey, checkpoint); err != nil {
+		return nil, unproven(fmt.Sprintf("what the server shows as entry %d is not in the audit trail of %d entries seen before", n, size), err)
+	}
+	return p, nil
+}
+
+// AuditRoot returns the root that the audit trail had at a size, checked against a checkpoint and the
+// verifier key that the caller remembers: there is no other root from which that
+// checkpoint could have come. size is at least 1 and at most that of the checkpoint.
+func (c *Client) AuditRoot(ctx context.Context, size int64, checkpoint []byte, vkey string) (tlog.Hash, error) {
+	now, root, err := audit.ParseCheckpoint(checkpoint, vkey)
+	switch {
+	case err != nil:
+		return tlog.Hash{}, unproven("the checkpoint remembered does not verify", err)
+	case size < 1 || size > now:
+		return tlog.Hash{}, &vault.Error{Kind: vault.Invalid, Op: "client.AuditRoot", Code: "audit-range",
+			Msg: fmt.Sprintf("the audit trail has %d entries: no size %d", now, size)}
+	case size == now:
+		return root, nil
+	}
+	var in Consistency
+	if err := c.call(ctx, http.MethodGet, fmt.Sprintf("/v1/audit/proofs/consistency?old=%d&size=%d", size, now), nil, &in); err != nil {
+		return tlog.Hash{}, unshown(err, now)
+	}
+	if err := audit.CheckConsistency(in.Proof, size, in.OldRoot, now, root); err != nil {
+		return tlog.Hash{}, unproven(fmt.Sprintf("what the server shows as the first %d entries is not the beginning of the %d seen before", size, now), err)
+	}
+	return in.OldRoot, nil
+}
+
+func unproven(what string, cause error) error {
+	return &vault.Error{Kind: vault.Untrusted, Op: "client.Audit", Code: "audit-trail", Msg: what + ": somebody changed or replaced the audit trail",
+		Hint: "do not use this server. Ask the others what they see, and compare rallyvault audit export with an older one", Err: cause}
+}
+
+// unshown is what a refusal means, given a size that the server has signed.
+func unshown(err error, size int64) error {
+	switch vault.KindOf(err) {
+	case vault.Invalid, vault.NotFound, vault.Gone:
+		return unproven(fmt.Sprintf("the server does not show the audit trail of %d entries seen before", size), err)
+	}
+	return err
+}
+
+// Certificate returns the certificate of a list that was destroyed, for
+// vault.OpenCertificate to check.
+func (c *Client) Certificate(ctx context.Context, id vault.ListID) (*vault.Certificate, error) {
+	var cert vault.Certificate
+	if err := c.call(ctx, http.MethodGet, listPath(id, "/certificate"), nil, &cert); err != nil {
+		return nil, err
+	}
+	return &cert, nil
+}
+
+// Destroyed returns the lists of which there is a certificate, the newest first.
+func (c *Client) Destroyed(ctx context.Context) ([]Destroyed, error) {
+	var all []Destroyed
+	if err := c.call(ctx, http.MethodGet, "/v1/certificates", nil, &all); err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 // AuditVerify has the server check its whole audit trail. One that does not hold
