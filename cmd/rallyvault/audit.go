@@ -69,15 +69,46 @@ func auditTable(ctx context.Context, l *link, w io.Writer) error {
 }
 
 func (p *program) auditVerifyCmd() *cobra.Command {
+	var key string
 	return p.command(verb{
-		use: "verify [FILE]", short: "check the whole audit trail, on the server or in an export", max: 1, file: 1,
+		use: "verify [FILE] [--key KEY]", short: "check the whole audit trail, on the server or in an export, or a proof of one entry", max: 1, file: 1,
+		flags: func(f *pflag.FlagSet) { keyFlag(f, &key) },
 		run: func(ctx context.Context, c *cobra.Command, args []string) error {
+			switch {
+			case c.Flags().Changed("key") && len(args) == 0:
+				return usage("--key is for a file: of a server, the key is remembered")
+			case c.Flags().Changed("key"):
+				if _, err := audit.KeyName(key); err != nil {
+					return errNotKey()
+				}
+			}
 			if len(args) == 1 {
-				return p.verifyFile(ctx, args[0])
+				return p.verifyFile(ctx, args[0], key)
 			}
 			return p.signedIn(p.verifyServer)(ctx, c, args)
 		},
 	})
+}
+
+func keyFlag(f *pflag.FlagSet, key *string) {
+	f.StringVar(key, "key", "", "verifier key of the vault's log, as you wrote it down or another member has it")
+}
+
+func errNotKey() error {
+	return usageHint("it looks like rallyvault/VAULT+12345678+BASE64", "--key is not a verifier key")
+}
+
+// A verification is client.Verification with whose word the key is.
+type verification struct {
+	client.Verification
+	Key      string `json:"key"`
+	KeyKnown bool   `json:"key_known"` // it was remembered, or given; else the file's own key vouches for the file
+
+	// Of a proof of one entry: its number, the entry, and the code of the log that holds
+	// it, for audit code.
+	N     *int64          `json:"n,omitempty"`
+	Entry json.RawMessage `json:"entry,omitempty"`
+	Code  string          `json:"code,omitempty"`
 }
 
 // verifyServer has the server check its own trail, and then checks it here,
@@ -87,12 +118,9 @@ func (p *program) verifyServer(ctx context.Context, l *link, _ *cobra.Command, _
 	if _, err := l.AuditVerify(ctx); err != nil {
 		return err
 	}
-	known, err := l.memory.load()
+	known, err := l.known()
 	if err != nil {
 		return err
-	}
-	if known == nil {
-		return untrusted("the remembered checkpoint has vanished", nil)
 	}
 	pr, pw := io.Pipe()
 	go func() { pw.CloseWithError(l.AuditExport(ctx, pw)) }()
@@ -101,13 +129,51 @@ func (p *program) verifyServer(ctx context.Context, l *link, _ *cobra.Command, _
 	if err != nil {
 		return faulty(err)
 	}
-	p.verified(report)
+	p.verified(report, true)
 	return nil
 }
 
-// verifyFile checks an export without any server. If this user knows the vault,
-// the export has to be signed with its key and continue what was remembered.
-func (p *program) verifyFile(ctx context.Context, name string) error {
+// A logKey is the key under which a file of a vault is checked.
+type logKey struct {
+	vkey  string   // "" if nobody knows one: the file's own has to do
+	notes [][]byte // the checkpoint remembered, if there is one
+}
+
+// logKey returns what is known of a vault's key here: what was remembered, or given. Both have
+// to be the same.
+func (p *program) logKey(vaultID, given string) (logKey, error) {
+	k := logKey{vkey: given}
+	if !vault.ValidID(vaultID) {
+		return k, nil
+	}
+	m, err := p.memory(vaultID)
+	if err != nil {
+		return k, nil // there is no place to remember anything
+	}
+	known, err := m.load()
+	switch {
+	case err != nil:
+		return k, err
+	case known == nil:
+		return k, nil
+	case given != "" && given != known.Key:
+		return k, &vault.Error{Kind: vault.Untrusted, Code: "other-key", Msg: "the key given is not the one this computer remembers for that vault",
+			Hint: "ask another member for theirs; only then decide which is right"}
+	}
+	return logKey{known.Key, [][]byte{[]byte(known.Checkpoint)}}, nil
+}
+
+// unseen says that a file was checked with the key that came with it, which proves no
+// more than that whoever has this key signed it.
+func (p *program) unseen(vkey string) {
+	p.note("signed by a key this computer has not seen before:")
+	p.note("%s", clean(vkey))
+	p.hint("compare it with the key that another member has, and give it with --key")
+}
+
+// verifyFile checks an export, or a proof of one entry, without any server. If this user
+// knows the vault, it has to be signed with its key and go with what was remembered.
+func (p *program) verifyFile(ctx context.Context, name, given string) error {
 	file, _, err := p.open(ctx, name)
 	if err != nil {
 		return err
@@ -116,34 +182,67 @@ func (p *program) verifyFile(ctx context.Context, name string) error {
 	// The vault is named in the first line, which is needed before the check
 	// to find the memory, and again by the check.
 	head := &headReader{r: file}
-	id := head.vault()
-	var key string
-	var notes [][]byte
-	if vault.ValidID(id) {
-		if m, err := p.memory(id); err == nil {
-			known, err := m.load()
-			if err != nil {
-				return err
-			}
-			if known != nil {
-				key, notes = known.Key, [][]byte{[]byte(known.Checkpoint)}
-			}
-		}
+	if head.proof() {
+		return p.verifyProof(ctx, head, given)
 	}
-	report, err := audit.VerifyExport(head, key, notes...)
+	key, err := p.logKey(head.vault(), given)
+	if err != nil {
+		return err
+	}
+	report, err := audit.VerifyExport(head, key.vkey, key.notes...)
 	if err != nil {
 		return faulty(err)
 	}
-	if key == "" {
-		p.note("no checkpoint of this vault is remembered here; the export was checked with the key it carries:")
-		p.note("%s", clean(report.Key))
+	if key.vkey == "" {
+		p.unseen(report.Key)
 	}
-	p.verified(report)
+	p.verified(report, key.vkey != "")
 	return nil
 }
 
-func (p *program) verified(r audit.Report) {
-	p.say(client.Verification{Entries: r.Entries, Root: r.Root.String(), OK: true}, func(w io.Writer) {
+// maxProof bounds a proof of one entry, in bytes: more than package audit takes.
+const maxProof = 2 << 20
+
+func (p *program) verifyProof(ctx context.Context, r io.Reader, given string) error {
+	b, err := io.ReadAll(io.LimitReader(r, maxProof))
+	if err != nil {
+		return faulty(err)
+	}
+	proof, err := audit.ParseProof(b)
+	if err != nil {
+		return faulty(err)
+	}
+	name, _ := audit.KeyName(proof.Key)
+	key, err := p.logKey(strings.TrimPrefix(name, audit.OriginOf("")), given)
+	if err != nil {
+		return err
+	}
+	is, err := proof.Verify(key.vkey, key.notes...)
+	if err != nil {
+		return faulty(err)
+	}
+	code, err := audit.Code(is.Key, is.Size, is.Root)
+	if err != nil {
+		return err
+	}
+	if key.vkey == "" {
+		p.unseen(is.Key)
+	}
+	v := verification{Verification: client.Verification{Entries: is.Size, Root: is.Root.String(), OK: true}, Key: is.Key, KeyKnown: key.vkey != "",
+		N: &is.Index, Entry: json.RawMessage(proof.Entry), Code: code}
+	p.say(v, func(w io.Writer) {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(t, "the proof holds\nentry\t%d of %d\n", is.Index, is.Size)
+		fmt.Fprintf(t, "is\t%s\nroot\t%s\ncode\t%s\n", clean(string(proof.Entry)), is.Root, code)
+		t.Flush()
+	})
+	p.hint(fmt.Sprintf("whether your own trail had these %d entries, the server has to show: rallyvault audit code %s --size %d", is.Size, code, is.Size))
+	return nil
+}
+
+func (p *program) verified(r audit.Report, known bool) {
+	v := verification{Verification: client.Verification{Entries: r.Entries, Root: r.Root.String(), OK: true}, Key: r.Key, KeyKnown: known}
+	p.say(v, func(w io.Writer) {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(t, "the audit trail verifies\nentries\t%d\nroot\t%s\n", r.Entries, r.Root)
 		t.Flush()
@@ -160,6 +259,9 @@ func faulty(err error) error {
 			Hint: "keep this trail as it is, and compare it with what another member has", Err: &faultError{f.Entry, f.Reason}}
 	case errors.As(err, &known), errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, audit.ErrNotProof):
+		return &vault.Error{Kind: vault.Untrusted, Code: "not-a-proof", Msg: "the file begins as the proof of an entry does, and is none: it was changed or cut",
+			Hint: "rallyvault audit prove writes one", Err: &faultError{0, "the file is not in the form of a proof"}}
 	case errors.Is(err, audit.ErrNotExport):
 		return &vault.Error{Kind: vault.Untrusted, Code: "not-an-export", Msg: "the file does not begin as an audit export does",
 			Hint: "rallyvault audit export writes one", Err: &faultError{0, "the first line is not that of an audit export"}}
@@ -171,13 +273,28 @@ func faulty(err error) error {
 type headReader struct {
 	r    io.Reader
 	head []byte
+	read bool
+}
+
+// look reads the beginning.
+func (h *headReader) look() {
+	if h.read {
+		return
+	}
+	buf := make([]byte, 4096)
+	n, _ := io.ReadFull(h.r, buf)
+	h.head, h.read = buf[:n], true
+}
+
+// proof reports whether this begins as a proof of one entry does.
+func (h *headReader) proof() bool {
+	h.look()
+	return strings.HasPrefix(string(h.head), audit.ProofFormat+"\n")
 }
 
 // vault returns the id in the export's first line, "" if there is none.
 func (h *headReader) vault() string {
-	buf := make([]byte, 4096)
-	n, _ := io.ReadFull(h.r, buf)
-	h.head = buf[:n]
+	h.look()
 	line, _, _ := strings.Cut(string(h.head), "\n")
 	var first struct {
 		Origin string `json:"origin"`

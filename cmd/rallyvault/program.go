@@ -59,7 +59,9 @@ func (p *program) root() *cobra.Command {
 			p.noticeLsCmd(), p.noticeGetCmd(), p.noticeDoneCmd()),
 		p.signingKeyCmd(),
 		group("audit", "the audit trail",
-			p.auditLogCmd(), p.auditVerifyCmd(), p.auditExportCmd()),
+			p.auditLogCmd(), p.auditVerifyCmd(), p.auditExportCmd(), p.auditProveCmd(), p.auditCodeCmd()),
+		group("certificate", "what was signed when lists were destroyed",
+			p.certificateLsCmd(), p.certificateGetCmd(), p.certificateVerifyCmd()),
 		p.reviewCmd(),
 		p.recoverCmd(),
 		group("recovery", "shares that bring lists back when a passphrase is lost",
@@ -69,7 +71,7 @@ func (p *program) root() *cobra.Command {
 			p.waitingLsCmd(), p.waitingAgreeCmd(), p.waitingRefuseCmd()),
 		p.holdCmd(),
 		later("report"), later("intake"),
-		later("certificate"), later("backup"), later("restore"), later("renew"), later("shutdown"),
+		later("backup"), later("restore"), later("renew"), later("shutdown"),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "answer with exactly one JSON value on stdout")

@@ -28,6 +28,15 @@ func VerifierKey(origin string, pub ed25519.PublicKey) (string, error) {
 	return vkey, nil
 }
 
+// KeyName returns the name in a verifier key, or an error if it is none: see OriginOf.
+func KeyName(vkey string) (string, error) {
+	v, err := newVerifier(vkey)
+	if err != nil {
+		return "", err
+	}
+	return v.Name(), nil
+}
+
 // newVerifier is note.NewVerifier for keys in the one spelling that VerifierKey has: keys
 // are compared as text.
 func newVerifier(vkey string) (note.Verifier, error) {
