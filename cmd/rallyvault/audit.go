@@ -98,7 +98,7 @@ func errNotKey() error {
 	return usageHint("it looks like rallyvault/VAULT+12345678+BASE64", "--key is not a verifier key")
 }
 
-// A verification is client.Verification with whose word the key is.
+// A verification of a file is client.Verification and whose word the key is.
 type verification struct {
 	client.Verification
 	Key      string `json:"key"`
@@ -129,7 +129,7 @@ func (p *program) verifyServer(ctx context.Context, l *link, _ *cobra.Command, _
 	if err != nil {
 		return faulty(err)
 	}
-	p.verified(report, true)
+	p.verified(report, client.Verification{Entries: report.Entries, Root: report.Root.String(), OK: true})
 	return nil
 }
 
@@ -196,7 +196,8 @@ func (p *program) verifyFile(ctx context.Context, name, given string) error {
 	if key.vkey == "" {
 		p.unseen(report.Key)
 	}
-	p.verified(report, key.vkey != "")
+	p.verified(report, verification{Verification: client.Verification{Entries: report.Entries, Root: report.Root.String(), OK: true},
+		Key: report.Key, KeyKnown: key.vkey != ""})
 	return nil
 }
 
@@ -240,8 +241,7 @@ func (p *program) verifyProof(ctx context.Context, r io.Reader, given string) er
 	return nil
 }
 
-func (p *program) verified(r audit.Report, known bool) {
-	v := verification{Verification: client.Verification{Entries: r.Entries, Root: r.Root.String(), OK: true}, Key: r.Key, KeyKnown: known}
+func (p *program) verified(r audit.Report, v any) {
 	p.say(v, func(w io.Writer) {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(t, "the audit trail verifies\nentries\t%d\nroot\t%s\n", r.Entries, r.Root)
