@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -200,7 +201,8 @@ func unproven(what string, cause error) error {
 func unshown(err error, size int64) error {
 	switch vault.KindOf(err) {
 	case vault.Invalid, vault.NotFound, vault.Gone:
-		return unproven(fmt.Sprintf("the server does not show the audit trail of %d entries seen before", size), err)
+		// Its text alone: the server's own problem is not what is to be told.
+		return unproven(fmt.Sprintf("the server does not show the audit trail of %d entries seen before", size), errors.New(err.Error()))
 	}
 	return err
 }

@@ -73,12 +73,12 @@ func (p *program) certificateGetCmd() *cobra.Command {
 				return err
 			}
 			checked, err := vault.OpenCertificate([]byte(cert.Note), func(string, string) (string, error) { return known.Key, nil })
-			if err != nil {
+			if vault.KindOf(err) == vault.Untrusted {
 				return err
 			}
-			if checked.Vault != l.saved.Vault || !slices.Contains(checked.Destroyed(), vault.ListID(args[0])) {
-				return &vault.Error{Kind: vault.Untrusted, Code: "certificate", Msg: "the server answered with the certificate of another list",
-					Hint: "do not use this server. Ask the others what they see"}
+			if err != nil || checked.Vault != l.saved.Vault || !slices.Contains(checked.Destroyed(), vault.ListID(args[0])) {
+				return &vault.Error{Kind: vault.Untrusted, Code: "certificate", Msg: "the server answered with no certificate of this list",
+					Hint: "do not use this server. Ask the others what they see", Err: err}
 			}
 			return p.written(out, []byte(checked.Note), func(string) any { return checked })
 		}),
