@@ -2,6 +2,10 @@ package audit_test
 
 import (
 	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -58,5 +62,49 @@ func TestOpenNoteEachByte(t *testing.T) {
 	twice := append(bytes.Clone(signed), signed[bytes.Index(signed, []byte("— ")):]...)
 	if _, err := audit.OpenNote(twice, l.VerifierKey()); err == nil {
 		t.Error("opened with the signature twice")
+	}
+}
+
+// The recipe of AUDIT.md opens what OpenNote opens.
+func TestNoteByHand(t *testing.T) {
+	for _, tool := range []string{"bash", "openssl", "xxd"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("RALLYVAULT_TOOLS") == "required" {
+				t.Fatalf("%s is missing", tool)
+			}
+			t.Skipf("%s is missing", tool)
+		}
+	}
+	doc, err := os.ReadFile("AUDIT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, recipe, _ := strings.Cut(string(doc), "```bash\n")
+	recipe, _, ok := strings.Cut(recipe, "```")
+	if !ok {
+		t.Fatal("AUDIT.md has no recipe")
+	}
+	l, _ := newLog(t, 3)
+	signed, err := l.SignNote("rallyvault/1 certificate of destruction\nlist 1\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(note []byte, key string) bool {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), "bash", "-e", "-o", "pipefail", "-c", recipe)
+		c.Dir = t.TempDir()
+		c.Env = append(os.Environ(), "note=note", "key="+key)
+		if err := os.WriteFile(filepath.Join(c.Dir, "note"), note, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := c.CombinedOutput()
+		t.Logf("%s", out)
+		return err == nil
+	}
+	if !check(signed, l.VerifierKey()) {
+		t.Error("the note does not open")
+	}
+	if check(bytes.Replace(signed, []byte("list 1"), []byte("list 2"), 1), l.VerifierKey()) || check(signed, audittest.VerifierKey(t, 2)) {
+		t.Error("it opens what was changed, or under another key")
 	}
 }

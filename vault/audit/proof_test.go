@@ -316,6 +316,12 @@ func TestVerifyProofScript(t *testing.T) {
 			t.Errorf("%s: accepted: %s", what, out)
 		}
 	}
+	one, om := newLog(t, 1)
+	beyond := proofOf(t, one, om, 0)
+	beyond.Index = 5
+	if out, ok := run(beyond.Marshal()); ok {
+		t.Errorf("entry 5 of 1: accepted: %s", out)
+	}
 	if out, ok := run(proofOf(t, l, m, 4).Marshal(), audittest.VerifierKey(t, 2)); ok {
 		t.Errorf("under another key: accepted: %s", out)
 	}
