@@ -232,6 +232,37 @@ func TestAuditOfALiar(t *testing.T) {
 		t.Errorf("honest again: got exit %d, %s", code, stderr)
 	}
 
+	// A file of the fork, at the size that is remembered.
+	same := keepTrail(t, testVault, 1).add(t, 5, 1).add(t, 2, 2)
+	proof := func(k *keptTrail) string {
+		t.Helper()
+		p, err := audit.InclusionProof(t.Context(), k, 2, k.log.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(t.TempDir(), "proof")
+		file := (&audit.Proof{Key: k.log.VerifierKey(), Index: 2, Entry: k.entries[2], Inclusion: p, Checkpoint: k.log.Checkpoint()}).Marshal()
+		if err := os.WriteFile(name, file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	for _, tt := range []struct {
+		name string
+		of   *keptTrail
+		exit int
+		says string
+	}{
+		{"the trail", good, 0, ""},
+		{"another size", short, 0, "the server has to show"},
+		{"a fork", same, 10, "the trail was rewritten"},
+		{"another key", foreign, 10, "another log key"},
+	} {
+		if code, _, stderr := rally(t, env, "", "audit", "verify", proof(tt.of)); code != tt.exit || !strings.Contains(stderr, tt.says) {
+			t.Errorf("proof of %s: got exit %d, %q, want %d and %q", tt.name, code, stderr, tt.exit, tt.says)
+		}
+	}
+
 	// Two people who are shown two continuations that each side finds good.
 	*l = lyingTrail{forked, forked, forked}
 	if err := os.Remove(filepath.Join(session+".checkpoints", testVault)); err != nil {
@@ -306,6 +337,97 @@ func TestCertificateOfAnotherList(t *testing.T) {
 		_, err := os.Stat(out)
 		if code != tt.exit || (err == nil) != (tt.exit == 0) || (stdout != "") != (tt.exit == 0) {
 			t.Errorf("%s: got exit %d, file: %v, stdout %q, stderr %q, want %d", tt.name, code, err, stdout, stderr, tt.exit)
+		}
+	}
+}
+
+// TestCertificateInTrail: the trail that is given has to have been at the root that the certificate names,
+// and to hold its destruction after that.
+func TestCertificateInTrail(t *testing.T) {
+	const list, another = "6f1a1e5e-1111-4111-8111-111111111111", "6f1a1e5e-2222-4222-8222-222222222222"
+	at := time.Date(2026, 11, 21, 20, 0, 7, 0, time.UTC)
+	destroyed := func(k *keptTrail, list string, count *int64, at time.Time) {
+		t.Helper()
+		s := k.log.Stage()
+		if _, err := s.Append(audit.Entry{Time: at, Act: audit.ListDestroy, By: audit.ByDeadline, List: list, Count: count}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := s.Seal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.entries = append(k.entries, b.Entries...)
+		for i, h := range b.Hashes {
+			k.hashes[b.FirstHash+int64(i)] = h
+		}
+		k.notes[b.Size] = b.Checkpoint
+		if err := k.log.Commit(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name     string
+		lists    string
+		contacts string
+		trail    func(k *keptTrail) // after the certificate's head
+		before   func(k *keptTrail)
+		exit     int
+	}{
+		{name: "as it was", contacts: "3", trail: func(k *keptTrail) { destroyed(k, list, new(int64(3)), at) }},
+		{name: "later, and more after it", contacts: "3", trail: func(k *keptTrail) { destroyed(k, list, new(int64(3)), at.Add(9*time.Second)); k.add(t, 3, 1) }},
+		{name: "of a damaged list", contacts: "unknown", trail: func(k *keptTrail) { destroyed(k, list, nil, at) }},
+		{name: "none", contacts: "3", trail: func(k *keptTrail) { k.add(t, 3, 1) }, exit: 10},
+		{name: "of another list", contacts: "3", trail: func(k *keptTrail) { destroyed(k, another, new(int64(3)), at) }, exit: 10},
+		{name: "of more people", contacts: "3", trail: func(k *keptTrail) { destroyed(k, list, new(int64(4)), at) }, exit: 10},
+		{name: "of a number that nobody can know", contacts: "unknown", trail: func(k *keptTrail) { destroyed(k, list, new(int64(4)), at) }, exit: 10},
+		{name: "of a number that was known", contacts: "3", trail: func(k *keptTrail) { destroyed(k, list, nil, at) }, exit: 10},
+		{name: "before its time", contacts: "3", trail: func(k *keptTrail) { destroyed(k, list, new(int64(3)), at.Add(-time.Second)) }, exit: 10},
+		{name: "before its place", contacts: "3", before: func(k *keptTrail) { destroyed(k, list, new(int64(3)), at) }, trail: func(k *keptTrail) { k.add(t, 1, 1) }, exit: 10},
+		{name: "several", lists: another, contacts: "9", trail: func(k *keptTrail) {
+			destroyed(k, list, new(int64(3)), at)
+			destroyed(k, another, new(int64(6)), at)
+		}},
+		{name: "several, and one is missing", lists: another, contacts: "9", trail: func(k *keptTrail) { destroyed(k, list, new(int64(3)), at) }, exit: 10},
+	} {
+		dir := t.TempDir()
+		k := keepTrail(t, testVault, 1).add(t, 5, 1)
+		if tt.before != nil {
+			tt.before(k)
+		}
+		lists := "list " + list + "\n"
+		if tt.lists != "" {
+			lists += "list " + tt.lists + "\n"
+		}
+		note, err := k.log.SignNote(fmt.Sprintf("rallyvault/1 certificate of destruction\nvault %s\n%stime %s\ncontacts %s\nlocks 2\nlog-size %d\nlog-root %s\nfile-system f\nbackups b\n",
+			testVault, lists, at.Format(time.RFC3339), tt.contacts, k.log.Size(), k.log.Root()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tt.trail(k)
+		var trail, fork bytes.Buffer
+		other := keepTrail(t, testVault, 1).add(t, 5, 2)
+		destroyed(other, list, new(int64(3)), at)
+		other.add(t, 3, 1)
+		for w, of := range map[*bytes.Buffer]*keptTrail{&trail: k, &fork: other} {
+			if err := audit.Export(t.Context(), w, of, of.log.VerifierKey()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, b := range map[string][]byte{"note": note, "trail": trail.Bytes(), "fork": fork.Bytes()} {
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		env := []string{"RALLYVAULT_SESSION=" + filepath.Join(dir, "session")}
+		verify := func(trail string) (int, string) {
+			code, _, stderr := rally(t, env, "", "certificate", "verify", filepath.Join(dir, "note"), "--key", k.log.VerifierKey(), "--audit", filepath.Join(dir, trail))
+			return code, stderr
+		}
+		if code, stderr := verify("trail"); code != tt.exit {
+			t.Errorf("%s: got exit %d, %q, want %d", tt.name, code, stderr, tt.exit)
+		}
+		if code, stderr := verify("fork"); code != 10 || !strings.Contains(stderr, "not those of the certificate") {
+			t.Errorf("%s, a fork: got exit %d, %q, want 10", tt.name, code, stderr)
 		}
 	}
 }

@@ -21,7 +21,7 @@ const (
 
 // Code returns the short code of a log's state, for two people to read to each other: 20
 // digits in fours over the log key's verifier key, the size and the root. Who holds K can choose entries
-// until two histories have one code, so it is stretched (scrypt, 32 MiB, a tenth of a second); AUDIT.md has the sums.
+// until two histories have one code, so it is stretched (scrypt: 32 MiB, a tenth of a second or two); AUDIT.md has the sums.
 func Code(vkey string, size int64, root tlog.Hash) (string, error) {
 	sum, err := scrypt.Key([]byte(codeDomain+vkey+"\n"+strconv.FormatInt(size, 10)+"\n"+root.String()+"\n"), []byte(codeDomain), codeCost, 8, 1, 13)
 	if err != nil {
