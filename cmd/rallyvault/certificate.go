@@ -76,7 +76,7 @@ func (p *program) certificateGetCmd() *cobra.Command {
 			if vault.KindOf(err) == vault.Untrusted {
 				return err
 			}
-			if err != nil || checked.Vault != l.saved.Vault || !slices.Contains(checked.Destroyed(), vault.ListID(args[0])) {
+			if err != nil || !slices.Contains(checked.Destroyed(), vault.ListID(args[0])) {
 				return &vault.Error{Kind: vault.Untrusted, Code: "certificate", Msg: "the server answered with no certificate of this list",
 					Hint: "do not use this server. Ask the others what they see", Err: err}
 			}
