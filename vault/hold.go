@@ -286,7 +286,7 @@ func (s *Session) LiftHold(ctx context.Context, list ListID, reason string) (*Ho
 
 func (s *Session) liftHold(ctx context.Context, id HoldID, reason string, p permit) error {
 	v := s.v
-	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		h := v.statement(string(id))
 		if h == nil || !h.stands(v.clock.now()) {
 			return audit.Entry{}, errNoHold()
@@ -301,10 +301,6 @@ func (s *Session) liftHold(ctx context.Context, id HoldID, reason string, p perm
 		u.more = p.entries(v)
 		return e, nil
 	}, p.use)
-	if err == nil {
-		v.wakeKeeper()
-	}
-	return err
 }
 
 // Holds returns the holds that stand, and those that ended in the last weeks. Every

@@ -465,3 +465,75 @@ func TestDueDeadlines(t *testing.T) {
 		}
 	}
 }
+
+// TestHoldAndExtendRaces: of several who settle the same act at once one does, and what
+// was agreed to is done once.
+func TestHoldAndExtendRaces(t *testing.T) {
+	t.Parallel()
+	for round := range 4 {
+		c := newCouncil(t)
+		ctx := t.Context()
+		list := c.List(c.maple, "Rally")
+		standing := holdOn(t, c.maple, "")
+		ws, err := c.rowan.Waits(ctx)
+		if err != nil || len(ws) != 1 || ws[0].Hold != standing.ID {
+			t.Fatalf("got %+v, %v", ws, err)
+		}
+		confirm := ws[0].ID
+		if round%2 == 1 {
+			must(t)(c.rowan.Agree(ctx, confirm))
+		}
+		_, err = c.maple.ExtendList(ctx, list, c.Clock.Now().AddDate(0, 11, 0), "needed")
+		extend := waits(t, "extend", err)
+		_, err = c.maple.LiftHold(ctx, "", "over")
+		lift := waits(t, "lift", err)
+		other := as(t, c.House, "rowan", rowans)
+		for what, tt := range map[string]struct {
+			id   vault.WaitID
+			done audit.Act
+		}{"extend": {extend, audit.ListExtend}, "lift": {lift, audit.HoldLift}, "confirm": {confirm, audit.HoldAgree}} {
+			if what == "confirm" && round%2 == 1 {
+				continue
+			}
+			before := int64(len(acts(t, c.House, 0)))
+			results := make([]error, 4)
+			var wg sync.WaitGroup
+			for i := range results {
+				wg.Go(func() {
+					switch i {
+					case 0, 1:
+						_, results[i] = []*vault.Session{other, c.rowan}[i].Agree(ctx, tt.id)
+					case 2:
+						results[i] = c.maple.Refuse(ctx, tt.id, "")
+					default:
+						if _, err := c.maple.Agree(ctx, tt.id); err == nil {
+							t.Errorf("%s: agreed to by who asked", what)
+						}
+						results[i] = &vault.Error{Kind: vault.Conflict}
+					}
+				})
+			}
+			wg.Wait()
+			done := 0
+			for _, err := range results {
+				switch vault.KindOf(err) {
+				case vault.Conflict, vault.NotFound:
+				default:
+					if err != nil {
+						t.Errorf("%s: got %v", what, err)
+					}
+					done++
+				}
+			}
+			made := acts(t, c.House, before)
+			if n := count(made, tt.done) + count(made, audit.WaitRefuse); done > 1 || n != done || count(made, tt.done) != count(made, audit.WaitAgree)+count(made, audit.WaitAgreeInvitee) {
+				t.Errorf("%s: %d said it was done, the trail says %d done, %d agreed, %d refused", what, done, count(made, tt.done), count(made, audit.WaitAgree), count(made, audit.WaitRefuse))
+			}
+			ws, err := c.birch.Waits(ctx)
+			if err != nil || slices.ContainsFunc(ws, func(w vault.Wait) bool { return w.ID == tt.id && w.Status != vault.WaitRefused }) {
+				t.Errorf("%s waits still: %+v, %v", what, ws, err)
+			}
+		}
+		c.Stop()
+	}
+}

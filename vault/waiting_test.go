@@ -98,6 +98,10 @@ func (c *council) twoPeople(list vault.ListID) map[string]func(ctx context.Conte
 			_, err := s.DestroyList(ctx, list)
 			return err
 		},
+		vault.ActExtend: func(ctx context.Context, s *vault.Session) error {
+			_, err := s.ExtendList(ctx, list, c.Clock.Now().AddDate(0, 11, 0).Truncate(24*time.Hour), "needed")
+			return err
+		},
 		vault.ActRecovery: func(ctx context.Context, s *vault.Session) error {
 			_, err := s.DraftRecovery(ctx, secret(vaulttest.Passphrase), "2/3")
 			return err
@@ -164,7 +168,7 @@ func TestOneCannotBecomeTwo(t *testing.T) {
 		seen = append(seen, w.Act+" "+subject)
 	}
 	slices.Sort(seen)
-	if got, want := strings.Join(seen, ", "), "destroy Rally, disable rowan, invite maple-too, promote birch, recovery , reset rowan"; got != want {
+	if got, want := strings.Join(seen, ", "), "destroy Rally, disable rowan, extend Rally, invite maple-too, promote birch, recovery , reset rowan"; got != want {
 		t.Errorf("a member sees %s, want %s", got, want)
 	}
 }
