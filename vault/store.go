@@ -43,6 +43,10 @@ type Store interface {
 	BlobSums(ctx context.Context, yield func(object, name string, sum Hash) error) error
 	ColumnSums(ctx context.Context, yield func(list string, segment int64, name string, sum Hash) error) error
 
+	// Stock says how much is stored, whether a statement names it or not, and yields
+	// the length of each blob, in no order and without reading it.
+	Stock(ctx context.Context, blob func(object, name string, size int64) error) (*Stock, error)
+
 	// Check looks at the structure of what is stored, and returns a CannotOpen
 	// error if nothing should be written into it.
 	Check(ctx context.Context) error
@@ -59,6 +63,16 @@ type Store interface {
 	// it from that.
 	Reclaim(ctx context.Context) (done bool, err error)
 }
+
+// A Stock is how much a store holds.
+type Stock struct {
+	Files   map[string]int64 // bytes of each of its files that is there, by name
+	Rows    map[string]int64 // of each table, or what stands for one
+	Columns map[string]Held  // sealed columns, by the list or export that they are of
+}
+
+// Held is a number of things and of the bytes that they are together.
+type Held struct{ N, Bytes int64 }
 
 // MaxSignup bounds a sealed sign-up, in bytes: far more than any has.
 const MaxSignup = 16 << 10

@@ -52,6 +52,7 @@ func TestStore(t *testing.T, open func(t *testing.T, dir string) ClosingStore) {
 		"isolation":          testIsolation,
 		"log and rest":       testLogAndRest,
 		"reclaim":            testReclaim,
+		"stock":              testStock,
 		"cancelled":          testCancelled,
 		"walks end on error": testWalksEnd,
 	} {
@@ -462,6 +463,45 @@ func testLogAndRest(t *testing.T, s *storeTest) {
 	s.want(want)
 }
 
+func testStock(t *testing.T, s *storeTest) {
+	stock := func() (*vault.Stock, map[string]int64) {
+		t.Helper()
+		blobs := map[string]int64{}
+		out, err := s.Stock(t.Context(), func(object, name string, size int64) error {
+			blobs[object+" "+name] += size
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out, blobs
+	}
+	if got, blobs := stock(); len(got.Columns) != 0 || len(blobs) != 0 || len(got.Rows) == 0 || len(got.Files) == 0 {
+		t.Errorf("empty: got %+v, %v", got, blobs)
+	}
+	s.update(func(tx vault.Tx) error {
+		return errors.Join(putBlob(tx, "a", "x", "12345"), putBlob(tx, "a", "y", ""), putBlob(tx, "b", "x", "1\x00 "), // bytes, not characters
+			putColumn(tx, "a", 1, "x", "123"), putColumn(tx, "a", 2, "x", "12"), putColumn(tx, "b", 1, "x", "1"), tx.PutInbox("a", []byte("1234")))
+	})
+	got, blobs := stock()
+	if d := cmp.Diff(map[string]int64{"a x": 5, "a y": 0, "b x": 3}, blobs); d != "" {
+		t.Errorf("blobs (-want +got)\n%s", d)
+	}
+	if d := cmp.Diff(map[string]vault.Held{"a": {N: 2, Bytes: 5}, "b": {N: 1, Bytes: 1}}, got.Columns); d != "" {
+		t.Errorf("columns (-want +got)\n%s", d)
+	}
+	rows, bytes := int64(0), int64(0)
+	for _, n := range got.Rows {
+		rows += n
+	}
+	for _, n := range got.Files {
+		bytes += n
+	}
+	if rows != 3+3+1 || bytes < 4096 {
+		t.Errorf("got %d rows in all and files of %d bytes", rows, bytes)
+	}
+}
+
 func testReclaim(t *testing.T, s *storeTest) {
 	s.update(func(tx vault.Tx) error { return errors.Join(s.fill(tx, "a"), s.fill(tx, "b")) })
 	s.update(func(tx vault.Tx) error {
@@ -501,7 +541,8 @@ func testWalksEnd(t *testing.T, s *storeTest) {
 	calls := []string{}
 	err := s.Statements(t.Context(), func(string, []byte) error { calls = append(calls, "statement"); return enough })
 	err2 := s.StoredSegments(t.Context(), func(string, int64) error { calls = append(calls, "segment"); return enough })
-	if err != enough || err2 != enough || !slices.Equal(calls, []string{"statement", "segment"}) {
-		t.Errorf("got %v %v after %v, want the error after one of each", err, err2, calls)
+	_, err3 := s.Stock(t.Context(), func(string, string, int64) error { calls = append(calls, "blob"); return enough })
+	if err != enough || err2 != enough || err3 != enough || !slices.Equal(calls, []string{"statement", "segment", "blob"}) {
+		t.Errorf("got %v %v %v after %v, want the error after one of each", err, err2, err3, calls)
 	}
 }
