@@ -36,7 +36,7 @@ var (
 	columns = []string{"name", "email", "phone", "q1", "city", ""}
 
 	// Those that do not change what the others are told come first.
-	doings = []string{"certificate", "read", "find", "show", "ls", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten", "extend",
+	doings = []string{"certificate", "read", "find", "show", "ls", "report", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten", "extend",
 		"request", "approve", "deny", "revoke", "approve granted", "deny granted", "revoke granted",
 		"export", "exports", "export show", "export show own", "message", "link", "mail", "receipt", "export approve", "withdraw",
 		"partners", "partner show", "partner sheet", "partner add", "partner verify", "partner update", "partner rm", "destroy"}
@@ -133,7 +133,7 @@ func (c cell) rule() verdict {
 		return noList
 	case c.act == "certificate":
 		return done
-	case c.act == "ls" || c.act == "find":
+	case c.act == "ls" || c.act == "find" || c.act == "report":
 		return done // and nothing is shown that is not in scope
 	}
 	switch verb, _, _ := strings.Cut(c.act, " granted"); verb {
@@ -613,6 +613,8 @@ func (m *matrix) try(t *testing.T, c cell, allowed bool) answer {
 		return send("POST", at+"/slices", client.Cut{Member: m.handle(m.caller(c.list)), Fields: named, Contacts: []vault.ContactID{contact}, For: 60, Reason: "Purposeful"})
 	case "ls":
 		return send("GET", "/v1/access", nil)
+	case "report":
+		return send("GET", "/v1/report", nil)
 	case "add":
 		who := m.somebody()
 		for f, v := range values {
@@ -756,6 +758,8 @@ func (m *matrix) looked(t *testing.T, c cell, a answer) {
 				t.Errorf("%v: %s is shown: %t", c, f, shown)
 			}
 		}
+	case "report":
+		m.reported(t, c, a)
 	case "show":
 		if figures := strings.Contains(a.body, `"contacts":`); figures != (len(scope) > 0) {
 			t.Errorf("%v: figures are shown: %t", c, figures)

@@ -137,6 +137,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/recovery/drafts", s.member(s.postRecoveryDraft))
 	e.GET("/v1/review", s.member(s.getReview))
 	e.POST("/v1/review/application", s.member(s.postApplication))
+	e.GET("/v1/report", s.opening(s.getReport))
 
 	e.GET("/v1/lists", s.member(s.getLists))
 	e.POST("/v1/lists", s.member(s.postList))

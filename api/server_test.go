@@ -42,6 +42,8 @@ type house struct {
 	log    *logBuffer
 	ops    map[string]operation
 	token  string
+	dir    string
+	stop   func() // ends server and vault, and gives the files up
 }
 
 type option struct {
@@ -67,7 +69,7 @@ func newHouse(t testing.TB, o option) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { locks.Close() })
-	h := &house{log: &logBuffer{}, ops: operations(t)}
+	h := &house{log: &logBuffer{}, ops: operations(t), dir: dir}
 	vc := vault.Config{Store: store, Slots: locks, Now: o.now, WorkFactor: 1}
 	if o.store != nil {
 		vc.Store = o.store(store)
@@ -85,6 +87,14 @@ func newHouse(t testing.TB, o option) *house {
 	ts.Config = h.server.HTTP()
 	ts.Start()
 	t.Cleanup(ts.Close)
+	h.stop = func() {
+		ts.Close()
+		for _, end := range []func() error{h.vault.Close, store.Close, locks.Close} {
+			if err := end(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 	h.url = ts.URL
 	if h.Client, err = client.New(ts.URL); err != nil {
 		t.Fatal(err)

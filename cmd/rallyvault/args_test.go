@@ -111,8 +111,8 @@ func TestParseTime(t *testing.T) {
 
 // laterCommands are those of the contract that this version does not have.
 var laterCommands = []string{
-	"report", "intake open L --until T", "hold set --reason R", "backup --out F",
-	"restore F --data D", "renew", "shutdown --now --yes", "list extend L --to T --reason R",
+	"intake open L --until T", "backup --out F",
+	"restore F --data D", "renew", "shutdown --now --yes",
 	"serve --domain example.org",
 }
 

@@ -62,7 +62,7 @@ func (p *program) root() *cobra.Command {
 			p.auditLogCmd(), p.auditVerifyCmd(), p.auditExportCmd(), p.auditProveCmd(), p.auditCodeCmd()),
 		group("certificate", "what was signed when lists were destroyed",
 			p.certificateLsCmd(), p.certificateGetCmd(), p.certificateVerifyCmd()),
-		p.reviewCmd(),
+		p.reviewCmd(), p.reportCmd(),
 		p.recoverCmd(),
 		group("recovery", "shares that bring lists back when a passphrase is lost",
 			p.recoveryShowCmd(), p.recoveryRenewCmd()),
@@ -70,7 +70,7 @@ func (p *program) root() *cobra.Command {
 		group("waiting", "what takes two organisers",
 			p.waitingLsCmd(), p.waitingAgreeCmd(), p.waitingRefuseCmd()),
 		p.holdCmd(),
-		later("report"), later("intake"),
+		later("intake"),
 		later("backup"), later("restore"), later("renew"), later("shutdown"),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})
