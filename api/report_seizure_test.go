@@ -187,9 +187,9 @@ const (
 	wordForm = `name|given_name|family_name|email|phone|postal_code|city|language|pronouns|organisation|q[123]|meta|` +
 		`organiser|member|yes|off|180d|365d|none|\d/\d|until|undone|[A-Z]{2}|` +
 		`read|add|correct|erase|export|slice|pending|granted|denied|revoked|lapsed|` +
-		`invite|reset|disable|promote|destroy|recovery|waiting|agreed|refused|done|withdrawn|csv|vcard|json|` +
+		`invite|reset|disable|promote|destroy|recovery|extend|hold|lift|standing|lifted|waiting|agreed|refused|done|withdrawn|csv|vcard|json|` +
 		`O|P|L|R|S|wrap|recipient|key|title|reasons|tombstones|undo|touched|notice|sent|signing-certificate|signing-key|passphrase|handle|invitation|` +
-		`reason|answer|copy|people|person|about|ledger|message-key|link|certificate|part|recovery-\d+`
+		`reason|why|why-not|extended|answer|copy|people|person|about|ledger|message-key|link|certificate|part|recovery-\d+`
 )
 
 // readable are the kinds of text that the report can name, and what each looks like.
@@ -198,7 +198,7 @@ var readable = map[string]*regexp.Regexp{
 	"text schema": longest(`(CREATE (TABLE|INDEX) [^;]*)?`),
 	"text id":     longest(uuidForm),
 	"text name":   longest(`(` + wordForm + `)(/(` + wordForm + `|` + uuidForm + `|\d+(-\d+)*))*`),
-	"text statement": longest(`rallyvault/1 (vault|member|list|access|wait|erasure|partner|export|destroyed) ` + uuidForm + ` ` + uuidForm + ` \d+\n` +
+	"text statement": longest(`rallyvault/1 (vault|member|list|access|wait|erasure|partner|export|hold|destroyed) ` + uuidForm + ` ` + uuidForm + ` \d+\n` +
 		`([a-z][a-zA-Z0-9-]* (` + factForm + `)([ ,](` + factForm + `))*\n)*` +
 		`(blob [^ \n]+ (-|[0-9a-f]{32}) ` + hashForm + `\n)*(segment \d+ \d+ \d+ \d+\n(column (` + wordForm + `) ` + hashForm + `\n)*)*`),
 	"text age":        longest(`age-encryption\.org/v1\n(-> (mlkem768x25519 ` + base64ed + `|scrypt ` + base64ed + ` (\d|1\d))\n(` + base64ed + `\n)+)+--- [A-Za-z0-9+/]{43}\n`),
@@ -206,7 +206,7 @@ var readable = map[string]*regexp.Regexp{
 	"text entry":      longest(`\{"time":"` + timeForm + `","act":"[a-z.]+".*\}`),
 	"text checkpoint": longest(`rallyvault/` + uuidForm + `\n\d+\n` + base64ed + `\n` + noteForm),
 	"text certificate": longest(`rallyvault/1 certificate of destruction\nvault ` + uuidForm + `\nlist ` + uuidForm + `\ntime ` + timeForm + `\ncontacts (\d+|unknown)\nlocks \d+\nlog-size \d+\nlog-root ` +
-		`(` + base64ed + `|` + hashForm + `)\nfile-system [a-z0-9 ,:();]*\n` + noteForm),
+		`(` + base64ed + `|` + hashForm + `)\nfile-system [a-z0-9 ,:();]*\nbackups [a-z0-9 ,:();]*\n` + noteForm),
 }
 
 func longest(form string) *regexp.Regexp {

@@ -98,6 +98,12 @@ func crowded(t *testing.T) *matrix {
 	if err == nil {
 		t.Fatal("an organiser was invited alone")
 	}
+	_, err = m.ExtendList(ctx, six.ID, client.NewExtension{To: time.Now().AddDate(0, 11, 0), Reason: "Purposeful"}) // waits
+	if err == nil {
+		t.Fatal("one organiser let a list live longer")
+	}
+	_, err = m.SetHold(ctx, client.HoldOn{List: six.ID, Reason: "Purposeful"}) // until another organiser agrees
+	must(err)
 	_, err = m.clients["eraser"].EraseByAddress(ctx, client.ErasureRequest{List: public, Email: m.person("public")["email"]})
 	must(err)
 	_, err = m.clients["adder"].AddContact(ctx, public, m.somebody()) // nobody opens the list after this
@@ -158,6 +164,10 @@ func alone(t *testing.T) *house {
 		}
 	}
 	_, err = h.ResetMember(ctx, egret)
+	must(err)
+	_, err = h.SetHold(ctx, client.HoldOn{Reason: "Purposeful"})
+	must(err)
+	_, err = h.LiftHold(ctx, client.HoldOn{Reason: "Purposeful"})
 	must(err)
 	l, err := h.CreateList(ctx, client.NewList{Title: "Gorgonzola", Purpose: "Purposeful", Fields: columns[:3], Stewards: []string{"stork"}})
 	must(err)

@@ -108,6 +108,7 @@ type reporter struct {
 	erasures []*statement
 	partners []*statement
 	exports  []*statement
+	holds    []*statement
 
 	stewards map[MemberID][]*statement // lists whose key each member holds
 	given    map[MemberID][]*statement // grants and slices in force that give each member a key
@@ -131,12 +132,13 @@ func (r *reporter) look() (err error) {
 	r.erasures = slices.Collect(maps.Values(v.erasures))
 	r.partners = slices.Collect(maps.Values(v.partners))
 	r.exports = slices.Collect(maps.Values(v.exports))
+	r.holds = slices.Collect(maps.Values(v.holds))
 	r.spoilt = slices.Sorted(maps.Keys(v.spoilt))
 	for id, l := range v.lists {
 		switch {
 		case l.damage != nil:
 			r.damaged = append(r.damaged, string(id))
-		case l.manifest.lives(r.now):
+		case l.manifest.lives(r.now), l.manifest.kind == kindList && l.manifest.fact(factEnding) == "" && v.isHeld(id, r.now): // it can be opened
 			r.lists = append(r.lists, l.manifest)
 		default:
 			r.ended = append(r.ended, l.manifest)
@@ -144,7 +146,7 @@ func (r *reporter) look() (err error) {
 	}
 	v.mu.RUnlock()
 	slices.Sort(r.damaged)
-	for _, some := range [][]*statement{r.members, r.lists, r.ended, r.access, r.waits, r.erasures, r.partners, r.exports} {
+	for _, some := range [][]*statement{r.members, r.lists, r.ended, r.access, r.waits, r.erasures, r.partners, r.exports, r.holds} {
 		slices.SortFunc(some, func(a, b *statement) int { return strings.Compare(a.object, b.object) })
 	}
 
@@ -196,7 +198,7 @@ func (r *reporter) look() (err error) {
 
 // statements yields every statement that is stored.
 func (r *reporter) statements(yield func(*statement) bool) {
-	for _, some := range [][]*statement{{r.self}, r.members, r.lists, r.ended, r.access, r.waits, r.erasures, r.partners, r.exports} {
+	for _, some := range [][]*statement{{r.self}, r.members, r.lists, r.ended, r.access, r.waits, r.erasures, r.partners, r.exports, r.holds} {
 		for _, s := range some {
 			if !yield(s) {
 				return

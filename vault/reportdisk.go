@@ -58,6 +58,8 @@ var blobKinds = []blobKind{
 	{kindList, blobNotice + "*", "whom a partner has to be told to delete", toSteward},
 	{kindList, blobSent + "*", "key to whom an export was of, and partners' names", toSteward},
 
+	{kindList, blobExtended + "*", "why a list was to live longer", toSteward},
+
 	{kindAccess, "wrap/*/P/*", "key of the organisers, for somebody who may export", toHolder},
 	{kindAccess, "wrap/*/S/*", "key of a call sheet", toHolder},
 	{kindAccess, "wrap/*/*/*", "key of one granted field", toHolder},
@@ -68,6 +70,9 @@ var blobKinds = []blobKind{
 
 	{kindWait, blobHandle, "handle of somebody to be invited", toAll},
 	{kindWait, blobReason, "why something was refused", toBoard},
+	{kindWait, blobWhy, "why something is to happen", toBoard},
+	{kindHold, blobWhy, "why nothing is to be destroyed", toBoard},
+	{kindHold, blobLifted, "why a hold was lifted", toBoard},
 	{kindErasure, blobPerson, "who is to be erased", toSteward},
 	{kindPartner, blobAbout, "a partner's name and OpenPGP certificate", "the organisers, and who may export (P); inside a lock"},
 	{kindExport, blobLedger, "a line of the ledger: partners, purpose, receipts", toBoard},
@@ -110,7 +115,8 @@ func diskLines() []lineKind {
 			"fact access.keys-epoch", "fact access.lost-epoch", "fact access.group-epoch", "fact access.lost-group-epoch", "fact access.read-rows", "fact access.read-day", "fact access.read-today",
 			"fact access.add-day", "fact access.add-today", "fact access.reason-to", "fact access.answer-to", "fact access.until-stop"}, (*reporter).accessLines},
 		{"slices", []string{"fact access.people"}, (*reporter).sliceLines},
-		{"waiting", []string{"fact wait.act", "fact wait.by", "fact wait.subject", "fact wait.status", "fact wait.until", "fact wait.ended"}, (*reporter).waitLines},
+		{"waiting", []string{"fact wait.act", "fact wait.by", "fact wait.subject", "fact wait.status", "fact wait.until", "fact wait.ended", "fact wait.to"}, (*reporter).waitLines},
+		{"holds", []string{"fact hold.list", "fact hold.by", "fact hold.since", "fact hold.status", "fact hold.until", "fact hold.ended"}, (*reporter).holdLines},
 		{"partners", nil, (*reporter).partnerLines},
 		{"exports", []string{"fact export.list", "fact export.member", "fact export.partners", "fact export.fields", "fact export.format", "fact export.status", "fact export.contacts",
 			"fact export.withheld-no", "fact export.withheld-unasked", "fact export.asked-at", "fact export.free", "fact export.until", "fact export.delete-by", "fact export.bytes",
@@ -339,10 +345,27 @@ func (r *reporter) sliceLines() (string, []ReportItem, error) {
 func (r *reporter) waitLines() (string, []ReportItem, error) {
 	items := []ReportItem{}
 	for _, w := range r.waits {
-		items = append(items, ReportItem{ID: w.object, Text: fmt.Sprintf("%s, %s: asked for by %s, about %s, until %s", w.fact(factAct), w.fact(factStatus), w.fact(factBy), w.fact(factSubject), w.fact(factUntil)),
-			Values: values("act", w.fact(factAct), "status", w.fact(factStatus), "by", w.fact(factBy), "about", w.fact(factSubject), "until", w.fact(factUntil), "ended", w.fact(factEnded))})
+		items = append(items, ReportItem{ID: w.object, Text: fmt.Sprintf("%s, %s: asked for by %s, about %s, until %s%s", w.fact(factAct), w.fact(factStatus), w.fact(factBy), w.fact(factSubject), w.fact(factUntil), either(w.fact(factTo) != "", "; to live until "+w.fact(factTo), "")),
+			Values: values("act", w.fact(factAct), "status", w.fact(factStatus), "by", w.fact(factBy), "about", w.fact(factSubject), "until", w.fact(factUntil), "ended", w.fact(factEnded), "to", w.fact(factTo))})
 	}
 	return shows(len(items), "act waits for a second organiser, or was refused lately", "acts wait for a second organiser, or were refused lately", "what it is, who (by id) wants it, and about which id. A reason is sealed."), items, nil
+}
+
+func (r *reporter) holdLines() (string, []ReportItem, error) {
+	items := []ReportItem{}
+	for _, h := range r.holds {
+		on, until := "everything", h.fact(factUntil)
+		if h.fact(factList) != "" {
+			on = "list " + h.fact(factList)
+		}
+		text := fmt.Sprintf("%s: on %s, set by %s in the hour of %s", h.fact(factStatus), on, h.fact(factBy), h.fact(factSince))
+		if until != "" {
+			text += ", until " + until + " unless another organiser agrees"
+		}
+		items = append(items, ReportItem{ID: h.object, Text: text,
+			Values: values("status", h.fact(factStatus), "list", h.fact(factList), "by", h.fact(factBy), "since", h.fact(factSince), "until", until, "ended", h.fact(factEnded))})
+	}
+	return shows(len(items), "hold, by which nothing is destroyed, stands or ended lately", "holds, by which nothing is destroyed, stand or ended lately", "on which list, or on everything, who (by id) set it in which hour, and until when. The reason is sealed."), items, nil
 }
 
 func (r *reporter) partnerLines() (string, []ReportItem, error) {
