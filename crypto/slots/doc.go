@@ -36,7 +36,9 @@
 //	 4,5  "seen"               16   8  counter
 //	                           24   8  newest time seen, Unix milliseconds, 0: none
 //	                           32   8  greatest log size seen, entries
-//	 6,7  blank
+//	   6  "ending"            (nothing) the vault is ending: slots 2, 3 and from 8 on mean nothing
+//	   7  "ended"             32   8  log size when K was overwritten, entries
+//	                          64  32  public half of K; slots 1 to 6 mean nothing
 //	  8-  "lock"               16  16  slot id
 //	                           32   8  log size when the lock was made, entries
 //	                           40  16  owner: UUID of the list it is for, or zero
@@ -52,6 +54,12 @@
 //
 // A file is founded when slot 0 is sound: it is written last. Before, and after
 // Wipe, slot 0 is blank and slots 1 to 5 mean nothing.
+//
+// A vault ends in two steps: EndLocks writes slot 6 and then zeros over all locks, B and
+// the handle secret; K goes on signing. EndLogKey writes slot 7 and then zeros over
+// everything but slots 0 and 7, K last. Each of these is on the device before the next
+// begins, and whoever opens a file in between goes on where it was cut short. What is
+// left says which vault it was, and holds no secret.
 //
 // The passphrase of a wrap's outer age file is the lock in RFC 4648 base32, upper
 // case, no padding. By hand, for a slot id of 32 hex digits:

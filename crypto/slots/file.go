@@ -77,6 +77,8 @@ type File struct {
 	mu       sync.RWMutex // never held over a write or a flush; guards:
 	closed   bool
 	founded  bool
+	ending   bool              // EndLocks was begun
+	ended    ed25519.PublicKey // of K, once EndLogKey was begun
 	vault    uuid.UUID
 	logKey   ed25519.PrivateKey
 	handles  [32]byte
@@ -146,6 +148,9 @@ func open(d Disk, unit int64) (*File, error) {
 	}
 	if err := f.scan(); err != nil {
 		return nil, err
+	}
+	if f.ended != nil {
+		return f, f.wipeEnded() // it may have been cut short
 	}
 	if err := f.settle(); err != nil {
 		return nil, err
@@ -277,7 +282,7 @@ func (f *File) writeSlot(index int64, b *block) error {
 func (f *File) flush() error {
 	if f.lost {
 		f.mu.RLock()
-		founded, s := f.founded, f.seen
+		founded, s := f.founded && f.ended == nil, f.seen
 		f.mu.RUnlock()
 		if founded {
 			if err := f.writeSeen(s); err != nil {

@@ -36,10 +36,20 @@ func (f *File) readFixed(size int64) error {
 	case size < f.unit*slotSize:
 		return errDamaged(fmt.Sprintf("%d bytes, made with %d", size, f.unit*slotSize))
 	}
+	if end := slot(endedSlot); end.sound(endedSlot, endedKind) {
+		key := end.secret()
+		f.founded, f.ending, f.vault = true, true, header.vault()
+		f.ended, f.seen.logSize = key[:], end.logSize()
+		return nil
+	}
+	f.ending = slot(endingSlot).sound(endingSlot, endingKind)
 	for _, s := range []struct {
 		index int64
 		kind  string
 	}{{logKeySlot, logKeyKind}, {backupSlot, backupKind}, {handleSlot, handleKind}} {
+		if f.ending && s.index != logKeySlot {
+			continue // it is being overwritten, or was
+		}
 		if !slot(s.index).sound(s.index, s.kind) {
 			return errDamaged(fmt.Sprintf("slot %d (%s)", s.index, s.kind))
 		}
@@ -59,7 +69,9 @@ func (f *File) readFixed(size int64) error {
 	f.founded = true
 	f.vault = header.vault()
 	f.logKey = ed25519.NewKeyFromSeed(seed[:])
-	f.handles = slot(handleSlot).secret()
+	if !f.ending {
+		f.handles = slot(handleSlot).secret()
+	}
 	f.durable = f.newest
 	return nil
 }
@@ -96,6 +108,8 @@ func (f *File) Found(vault uuid.UUID, logKey ed25519.PrivateKey, handleSecret, b
 		{handleSlot, secretBlock(handleSlot, handleKind, handleSecret[:])},
 		{seenSlot, seen{}.block(seenSlot)},
 		{seenSlot + 1, new(block)},
+		{endingSlot, new(block)},
+		{endedSlot, new(block)},
 	} {
 		if err := f.writeSlot(s.index, s.block); err != nil {
 			return err
@@ -129,7 +143,7 @@ func (f *File) VaultID() uuid.UUID {
 }
 
 // LogKey returns a copy of K, the Ed25519 key that signs checkpoints and
-// certificates and opens nothing; nil before Found and after Wipe.
+// certificates and opens nothing; nil before Found and after Wipe and EndLogKey.
 func (f *File) LogKey() ed25519.PrivateKey {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -137,11 +151,11 @@ func (f *File) LogKey() ed25519.PrivateKey {
 }
 
 // HandleSecret returns a copy of the 32-byte key of the HMAC that stands for
-// handles; nil before Found and after Wipe.
+// handles; nil before Found and after Wipe and EndLocks.
 func (f *File) HandleSecret() []byte {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if !f.founded {
+	if !f.founded || f.ending {
 		return nil
 	}
 	return bytes.Clone(f.handles[:])
@@ -178,6 +192,8 @@ func (f *File) Seen() (t time.Time, logSize int64) {
 // Note records a time and a log size. Each is kept if it is greater than what was
 // seen before and ignored if not, so neither ever goes back.
 //
+// After EndLogKey nothing is noted any more.
+//
 // With sync it is on the device when Note returns. Without, it outlives the
 // process but not a power cut, until the next Note with sync, Create or Clear.
 func (f *File) Note(t time.Time, logSize int64, sync bool) error {
@@ -203,10 +219,13 @@ func (f *File) note(sync bool, advance func(seen) seen) error {
 	}
 	defer f.write.Unlock()
 	f.mu.RLock()
-	founded, s := f.founded, f.seen
+	founded, ended, s := f.founded, f.ended != nil, f.seen
 	f.mu.RUnlock()
-	if !founded {
+	switch {
+	case !founded:
 		return ErrNotFounded
+	case ended:
+		return nil
 	}
 	next := advance(s)
 	if next.millis != s.millis || next.logSize != s.logSize {
@@ -242,8 +261,9 @@ func (f *File) writeSeen(s seen) error {
 	return nil
 }
 
-// Wipe ends the vault: it overwrites every slot with zeros, K last, and forgets
-// the volatile locks. What K has to sign is signed before.
+// Wipe makes the file a blank one: it overwrites every slot with zeros, K last, and
+// forgets the volatile locks. It is for a founding that did not end; a vault that was
+// founded ends by EndLocks and EndLogKey.
 //
 // The order lets an interrupted Wipe be run again, after Open too: locks first;
 // then the header, without which the fixed slots are no longer asked for; then all
@@ -260,20 +280,11 @@ func (f *File) Wipe() error {
 	}
 	clear(f.volatile)
 	f.forget()
+	f.ending, f.ended = false, nil
 	f.mu.Unlock()
 
-	// Every slot is written, those that read as blank too: at the end of a vault
-	// nothing rests on what a scan found.
-	if err := f.zeros(firstLock*slotSize, f.slots*slotSize); err != nil {
+	if err := f.zeroLocks(); err != nil {
 		return err
-	}
-	f.mu.Lock()
-	clear(f.locks)
-	clear(f.damaged)
-	f.mu.Unlock()
-	f.free = f.free[:0]
-	for i := f.slots - 1; i >= firstLock; i-- {
-		f.free = append(f.free, i)
 	}
 	for _, part := range [][2]int64{
 		{headerSlot, headerSlot + 1},

@@ -24,6 +24,8 @@ const (
 	backupSlot = 2
 	handleSlot = 3
 	seenSlot   = 4 // and 5
+	endingSlot = 6
+	endedSlot  = 7
 	firstLock  = 8
 
 	birthSlots = 4096 // at birth, and by which the file grows
@@ -42,6 +44,8 @@ const (
 	backupKind = "backup key"
 	handleKind = "handle secret"
 	seenKind   = "seen"
+	endingKind = "ending"
+	endedKind  = "ended"
 	lockKind   = "lock"
 )
 
@@ -148,6 +152,21 @@ func (b *block) seen() seen {
 		millis:  int64(binary.BigEndian.Uint64(b[contentAt+8:])),
 		logSize: int64(binary.BigEndian.Uint64(b[contentAt+16:])),
 	}
+}
+
+// endedBlock says what K was, by its public half, and how long the log had become.
+func endedBlock(key ed25519.PublicKey, logSize int64) *block {
+	b := newBlock(endedKind)
+	binary.BigEndian.PutUint64(b[sizeAt:], uint64(logSize))
+	copy(b[secretAt:secretAt+ed25519.PublicKeySize], key)
+	b.seal(endedSlot)
+	return b
+}
+
+func endingBlock() *block {
+	b := newBlock(endingKind)
+	b.seal(endingSlot)
+	return b
 }
 
 func lockBlock(index int64, id, owner ID, logSize int64, l agebox.Lock) *block {

@@ -60,6 +60,9 @@ func (f *File) CreateFor(owners []ID, logSize int64) ([]Slot, error) {
 	if n == 0 {
 		return nil, nil
 	}
+	if f.Ending() {
+		return nil, ErrEnding
+	}
 	for len(f.free) < n {
 		if err := f.grow(); err != nil {
 			return nil, err
@@ -106,8 +109,11 @@ func (f *File) CreateVolatile(n int) ([]Slot, error) {
 	made := newSlots(n)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
+	switch {
+	case f.closed:
 		return nil, ErrClosed
+	case f.ending && n > 0:
+		return nil, ErrEnding
 	}
 	for _, s := range made {
 		f.volatile[s.ID] = s.Lock
