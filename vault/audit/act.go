@@ -94,6 +94,13 @@ const (
 	ContactCorrect Act = "contact.correct" // Fields of Subject were corrected
 	ContactErase   Act = "contact.erase"   // Count contacts were erased from List
 	ContactFind    Act = "contact.find"    // a search in List gave Count contacts; what was searched for is not kept
+
+	VaultRenew          Act = "vault.renew"           // By, an organiser, said that the group is there still
+	VaultSilence        Act = "vault.silence"         // the time after which a silent group ends is Count days now; 0: it does not
+	VaultShutdownSet    Act = "vault.shutdown.set"    // the vault ends at Deadline
+	VaultShutdownCancel Act = "vault.shutdown.cancel" // By called off the date that was set
+	VaultShutdownIntent Act = "vault.shutdown.intent" // the end of the vault was decided and it is closed to everybody; its locks are still to be overwritten
+	VaultShutdown       Act = "vault.shutdown"        // the vault ended: all locks were overwritten and all objects deleted, and what any entry before vouched for is gone; Count is the number of lists that it destroyed
 )
 
 // Valid reports whether a is one of the acts above.
@@ -111,7 +118,8 @@ func (a Act) Valid() bool {
 		NoticeDraft, NoticeGet, NoticeEnd,
 		ListExtend, HoldSet, HoldAgree, HoldLift, HoldLapse, HoldPurge,
 		WaitOpen, WaitAgree, WaitAgreeInvitee, WaitSilence, WaitRefuse, WaitLapse,
-		ContactAdd, ContactCorrect, ContactErase, ContactFind:
+		ContactAdd, ContactCorrect, ContactErase, ContactFind,
+		VaultRenew, VaultSilence, VaultShutdownSet, VaultShutdownCancel, VaultShutdownIntent, VaultShutdown:
 		return true
 	}
 	return false
@@ -121,5 +129,5 @@ func (a Act) Valid() bool {
 // on when a list ended. Everything else is recorded to the hour, so that the trail does not
 // become a record of who sat at a screen when.
 func (a Act) Exact() bool {
-	return a == ListDestroyIntent || a == ListDestroy
+	return a == ListDestroyIntent || a == ListDestroy || a == VaultShutdownIntent || a == VaultShutdown
 }

@@ -13,6 +13,7 @@ import (
 const (
 	ByDeadline = "deadline" // a deadline passed
 	ByStart    = "start"    // the service, finishing at start what was interrupted
+	BySilence  = "silence"  // no organiser had signed in for the time agreed
 )
 
 // Limits of one entry. They bound what a reader of a hostile log has to hold in memory.
@@ -36,7 +37,7 @@ type Entry struct {
 	// those have whole seconds. Staged.Append truncates.
 	Time time.Time `json:"time"`
 	Act  Act       `json:"act"`
-	// By is the id of the member who acted, ByDeadline or ByStart; empty if nobody is known.
+	// By is the id of the member who acted, ByDeadline, ByStart or BySilence; empty if nobody is known.
 	By string `json:"by,omitempty"`
 	// List is the id of the list the act concerns.
 	List string `json:"list,omitempty"`
@@ -46,8 +47,8 @@ type Entry struct {
 	// Fields are the kinds of data concerned, by their names in the catalogue: sorted, each
 	// once (Append sees to both).
 	Fields []string `json:"fields,omitempty"`
-	// Count is the number of contacts (VaultPurge: of remains; RecoveryRenew and RecoveryCover: of
-	// lists) concerned; nil if the act has none.
+	// Count is the number of contacts (VaultPurge: of remains; RecoveryRenew, RecoveryCover and VaultShutdown: of
+	// lists; VaultSilence: of days) concerned; nil if the act has none.
 	Count *int64 `json:"count,omitempty"`
 	// Vouches give the new state of each object the act changed, sorted by Object, each object once.
 	Vouches []Vouch `json:"vouches,omitempty"`
@@ -80,7 +81,7 @@ func (e *Entry) Validate() error {
 		return errors.New("audit entry: time is not in whole seconds")
 	case !e.Act.Exact() && e.Time.Unix()%3600 != 0:
 		return errors.New("audit entry: time of this act is not on the hour")
-	case e.By != "" && e.By != ByDeadline && e.By != ByStart && !isID(e.By):
+	case e.By != "" && e.By != ByDeadline && e.By != ByStart && e.By != BySilence && !isID(e.By):
 		return errors.New("audit entry: by is neither an id nor a known word")
 	case e.List != "" && !isID(e.List):
 		return errors.New("audit entry: list is not an id")
