@@ -126,6 +126,10 @@ type Tx interface {
 	// is not there is passed over.
 	DeleteInbox(list string, ids ...int64) error
 
+	// DeleteAll overwrites every blob, column and sign-up with zeros and deletes them,
+	// and every statement. What AppendLog has stored stays.
+	DeleteAll() error
+
 	// AppendLog stores what one group of acts adds to the audit trail.
 	AppendLog(audit.Batch) error
 

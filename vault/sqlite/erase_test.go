@@ -73,6 +73,7 @@ func TestNothingDeletedStays(t *testing.T) {
 		"deleted as a whole": func(_ *rand.Rand, tx vault.Tx, _ map[string]int) error {
 			return errors.Join(tx.DeleteBlobs("a"), tx.DeleteSegment("a", 1))
 		},
+		"deleted with everything": func(_ *rand.Rand, tx vault.Tx, _ map[string]int) error { return tx.DeleteAll() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))

@@ -140,6 +140,25 @@ func (x *tx) DeleteBlobs(object string) error {
 	return x.exec(`DELETE FROM blob WHERE object = ?`, object)
 }
 
+// DeleteAll goes table by table. Columns and sign-ups should be few by then: a
+// transaction keeps what it changes in memory.
+func (x *tx) DeleteAll() error {
+	for _, query := range []string{
+		`UPDATE blob SET data = zeroblob(length(data))`,
+		`UPDATE segment_column SET data = zeroblob(length(data))`,
+		`UPDATE inbox SET data = zeroblob(length(data))`,
+		`DELETE FROM blob`,
+		`DELETE FROM segment_column`,
+		`DELETE FROM inbox`,
+		`DELETE FROM object`,
+	} {
+		if err := x.exec(query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (x *tx) PutColumn(list string, segment int64, name string, sum vault.Hash, data []byte) error {
 	if err := x.room(list, segment, name, len(data)); err != nil {
 		return err

@@ -221,6 +221,13 @@ func (t *faultyTx) DeleteInbox(list string, ids ...int64) error {
 	return t.Tx.DeleteInbox(list, ids...)
 }
 
+func (t *faultyTx) DeleteAll() error {
+	if err := t.f.at("DeleteAll"); err != nil {
+		return err
+	}
+	return t.Tx.DeleteAll()
+}
+
 func (t *faultyTx) AppendLog(b audit.Batch) error {
 	t.f.record(b)
 	if err := t.f.at("AppendLog"); err != nil {

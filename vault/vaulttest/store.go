@@ -53,6 +53,7 @@ func TestStore(t *testing.T, open func(t *testing.T, dir string) ClosingStore) {
 		"log and rest":       testLogAndRest,
 		"reclaim":            testReclaim,
 		"stock":              testStock,
+		"delete all":         testDeleteAll,
 		"cancelled":          testCancelled,
 		"walks end on error": testWalksEnd,
 	} {
@@ -516,6 +517,37 @@ func testReclaim(t *testing.T, s *storeTest) {
 	want["statement b"] = "gone\n"
 	want["inbox b 0"] = "somebody signed up for b"
 	s.want(want)
+}
+
+func testDeleteAll(t *testing.T, s *storeTest) {
+	s.update(func(tx vault.Tx) error { return errors.Join(s.fill(tx, "a"), s.fill(tx, "b")) })
+	full := s.state()
+	failed := errors.New("no")
+	if err := s.Update(t.Context(), func(tx vault.Tx) error { return errors.Join(tx.DeleteAll(), failed) }); !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	s.want(full)
+	s.update(func(tx vault.Tx) error {
+		return errors.Join(tx.DeleteAll(), tx.PutStatement("c", []byte("what is left\n")))
+	})
+	s.want(map[string]string{"statement c": "what is left\n"})
+	s.update(func(tx vault.Tx) error { return tx.DeleteAll() })
+	s.want(map[string]string{})
+	l, err := audit.New(audittest.Origin, audittest.Key(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	staged := l.Stage()
+	if _, err := staged.Append(audittest.Entry(0)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := staged.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.update(func(tx vault.Tx) error { return tx.AppendLog(b) })
+	s.update(func(tx vault.Tx) error { return tx.DeleteAll() })
+	s.want(map[string]string{"entry 0": string(b.Entries[0])})
 }
 
 func testCancelled(t *testing.T, s *storeTest) {
