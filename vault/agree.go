@@ -155,6 +155,10 @@ func (s *Session) Agree(ctx context.Context, id WaitID) (*Settled, error) {
 		err = s.promoteMember(ctx, subject, p)
 	case ActDestroy:
 		out.Certificate, err = s.destroyList(ctx, ListID(subject), p)
+	case ActShutdown:
+		out.Shutdown, err = s.shutDown(ctx, subject, p)
+	case ActSilence:
+		err = s.setSilence(ctx, subject, p)
 	case ActRecovery:
 		out.Wait, err = s.allow(ctx, w, p)
 	case ActExport:

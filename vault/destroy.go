@@ -245,6 +245,12 @@ func (v *Vault) Sweep(ctx context.Context) bool {
 }
 
 func (v *Vault) sweepOnce(ctx context.Context) (bool, error) {
+	if v.isOver() {
+		if _, wiped := v.slots.Ended(); !wiped {
+			return true, nil // the keeper sees to it
+		}
+		return v.store.Reclaim(ctx)
+	}
 	if err := v.sweepLeft(ctx); err != nil {
 		return false, err
 	}

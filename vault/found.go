@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/hmac"
@@ -147,6 +148,9 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 	}
 	v.founding.Lock()
 	defer v.founding.Unlock()
+	if v.isOver() {
+		return v.errOver()
+	}
 	if v.Founded() {
 		return &Error{Kind: Conflict, Op: op, Code: "set-up-already", Msg: "the vault in this data directory is set up already"}
 	}
@@ -182,6 +186,7 @@ func (v *Vault) Found(ctx context.Context, f Founding) error {
 	if v.trail, err = audit.New(audit.OriginOf(id.String()), logKey); err != nil {
 		return err
 	}
+	v.logKey = logKey
 	v.writer = newWriter(v)
 
 	member := MemberID(newID())
@@ -233,12 +238,10 @@ func (f *Founding) Check() error {
 			return err
 		}
 	}
-	switch f.Silence {
-	case "", "off", "180d", "365d":
-	default:
-		return invalid("silence", "silence is off, 180d or 365d")
+	if f.Silence == "" {
+		return nil
 	}
-	return nil
+	return checkSilence(f.Silence)
 }
 
 // foundingDrafts makes O, P, the first member's M, and everything sealed to
@@ -260,10 +263,7 @@ func (v *Vault) foundingDrafts(ctx context.Context, vault, member string, f Foun
 	vd = newDraft(kindVault, vault, vault)
 	vd.facts["founded"] = v.clock.now().Format(time.DateOnly)
 	vd.facts[factRecovery] = recoveryNone
-	vd.facts["silence"] = "off"
-	if f.Silence != "" {
-		vd.facts["silence"] = f.Silence
-	}
+	vd.facts[factSilence] = cmp.Or(f.Silence, silenceOff)
 	vd.setInt("epoch-O", 1)
 	vd.setInt("epoch-P", 1)
 	vd.setRecipient(recipientName(1, keyO), o.Recipient())

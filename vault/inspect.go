@@ -38,13 +38,16 @@ func Inspect(ctx context.Context, c Config) (*Inspection, error) {
 		return i, nil
 	}
 	i.Entries = v.trail.Size()
+	if v.isOver() {
+		return i, nil // what is missing is meant to be
+	}
 	now := v.clock.now()
 	return i, i.compare(ctx, now)
 }
 
 // adopt makes what was inspected the state of v.
 func (v *Vault) adopt(i *Inspection) {
-	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.erasures, v.partners, v.exports, v.holds, v.spoilt = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.erasures, i.v.partners, i.v.exports, i.v.holds, i.v.spoilt
+	v.trail, v.founded, v.self, v.members, v.lists, v.access, v.waits, v.erasures, v.partners, v.exports, v.holds, v.spoilt, v.life, v.logKey = i.v.trail, i.v.founded, i.v.self, i.v.members, i.v.lists, i.v.access, i.v.waits, i.v.erasures, i.v.partners, i.v.exports, i.v.holds, i.v.spoilt, i.v.life, i.v.logKey
 }
 
 // A lack is what an object does not have that its statement names.

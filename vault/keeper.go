@@ -12,6 +12,9 @@ import (
 // destructions, lists and invitations whose time passed, lists that lived until the
 // service stopped, imports without an end, locks that nothing names.
 func (v *Vault) recoverState(ctx context.Context) error {
+	if over, err := v.recoverEnd(ctx); over {
+		return err
+	}
 	now := v.clock.now()
 	v.mu.RLock()
 	ends := map[*listState]string{}
@@ -203,7 +206,7 @@ const keepAgain = time.Second
 // untilNext is how long the keeper may sleep.
 func (v *Vault) untilNext() time.Duration {
 	now := v.clock.now()
-	wait := clockNote
+	wait := min(clockNote, v.untilEnd(now))
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	for _, l := range v.lists {
@@ -265,7 +268,10 @@ func (v *Vault) untilNext() time.Duration {
 // left to do. The vault does it by itself; tests with a clock of their own call
 // it.
 func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
-	ok = true
+	ok, over := v.keepShutdown(ctx)
+	if over {
+		return ok
+	}
 	now := v.clock.now()
 	v.mu.RLock()
 	ends := map[*listState]string{}

@@ -36,6 +36,9 @@ func Rehearse(ctx context.Context, c Config, given []shares.Share) (*Rehearsal, 
 	if !v.founded {
 		return nil, &Error{Kind: NotFound, Op: op, Code: "not-set-up", Msg: "no vault is set up in this data directory"}
 	}
+	if v.isOver() {
+		return nil, v.errOver()
+	}
 	self, lists := v.snapshot()
 	id, unused, err := v.openRecovery(ctx, op, self, given)
 	if err != nil {

@@ -37,6 +37,8 @@ const (
 	DueDays       = "deadline-3"
 	DueWeeks      = "deadline-14"
 	DueReceipts   = "receipts" // for organisers: a partner should have signed by now that it has deleted something
+	DueShutdown   = "shutdown" // a date is set on which the group ends, see Session.Ending
+	DueSilence    = "silence"  // the group ends by silence within 30 days: an organiser has to sign in
 )
 
 // Due says what the member ought to do one of these days.
@@ -47,6 +49,11 @@ func (s *Session) Due() (due []string) {
 		return err != nil || now.Sub(since) > d
 	}
 	self, me := s.v.statement(s.v.ID()), s.v.statement(string(s.member))
+	if at, silence := s.Ending(); silence {
+		due = append(due, DueSilence)
+	} else if !at.IsZero() {
+		due = append(due, DueShutdown)
+	}
 	if s.role() == Organiser && old(cmp.Or(self.fact(factReviewed), self.fact("founded")), reviewEvery) {
 		due = append(due, DueReview)
 	}

@@ -67,7 +67,7 @@ func (v *Vault) live(id sessionID) *sealedSession {
 		return nil
 	}
 	who := v.statement(string(s.member))
-	if !v.clock.now().Before(s.expires) || who == nil || who.fact(factRecipient) != s.recipient || v.isOut(s.member) {
+	if v.isOver() || !v.clock.now().Before(s.expires) || who == nil || who.fact(factRecipient) != s.recipient || v.isOut(s.member) {
 		v.sessions.drop(id)
 		return nil
 	}
@@ -364,6 +364,9 @@ type Who struct {
 	Role    Role      `json:"role"`
 	Expires time.Time `json:"expires"`
 	Due     []string  `json:"due"` // see Session.Due
+
+	Ends    time.Time `json:"ends"`    // when the group does, see Session.Ending
+	Silence bool      `json:"silence"` // it does by silence
 }
 
 // Who returns the session's member.
@@ -372,7 +375,9 @@ func (s *Session) Who(ctx context.Context) (Who, error) {
 	if err != nil {
 		return Who{}, err
 	}
-	return Who{Handle: handle, Role: s.role(), Expires: s.expires, Due: s.Due()}, nil
+	w := Who{Handle: handle, Role: s.role(), Expires: s.expires, Due: s.Due()}
+	w.Ends, w.Silence = s.Ending()
+	return w, nil
 }
 
 func (s *Session) role() Role {

@@ -329,6 +329,7 @@ func (v *Vault) SignIn(ctx context.Context, handle string, pass crypto.Secret) (
 		return t.record(audit.Entry{Act: audit.SessionOpen, By: string(member)})
 	})
 	if err != nil {
+		v.noteUnrecorded(member, err)
 		return Token{}, err
 	}
 	token, err := v.openSession(member, m, begun)

@@ -28,6 +28,7 @@ const (
 	kindHold      = "hold"      // a stop of destruction
 	kindDestroyed = "destroyed" // what is left of a list
 	kindRemoved   = "removed"   // nothing is left; never at rest
+	kindEnded     = "ended"     // what is left of a vault
 )
 
 // A Hash is a SHA-256 sum.

@@ -90,6 +90,11 @@ type Vault struct {
 	keepers  sync.WaitGroup
 	sweeping sync.Mutex
 
+	life     time.Time // hour of the last sign of life of an organiser; guarded by mu
+	remains  *ended    // what is left of the vault; guarded by mu
+	shutting shutting
+	logKey   ed25519.PrivateKey // the K that trail signs with; wiped at the end of the vault
+
 	findings findings
 	drafts   recoveryDrafts
 	frozen   freezer
@@ -138,6 +143,9 @@ func Open(ctx context.Context, c Config) (*Vault, error) {
 		v.caughtUp.Store(true)
 		return v, nil
 	}
+	if v.self.kind == kindEnded {
+		return v, v.openEnded(ctx)
+	}
 	v.writer = newWriter(v)
 	if c.ClockIsRight && v.clock.trouble() != nil {
 		if err := v.acceptClock(ctx); err != nil {
@@ -145,7 +153,7 @@ func Open(ctx context.Context, c Config) (*Vault, error) {
 			return nil, err
 		}
 	}
-	if v.clock.trouble() == nil {
+	if v.clock.trouble() == nil || v.isOver() {
 		if err := v.recoverState(ctx); err != nil {
 			v.shut()
 			return nil, err
@@ -272,7 +280,7 @@ func (v *Vault) load(ctx context.Context) error {
 			Hint: "put the one that belongs to the other in its place. Nothing was changed"}
 	}
 	origin := audit.OriginOf(v.slots.VaultID().String())
-	key := v.slots.LogKey()
+	key := v.logKeyOfSlots()
 	vkey, err := audit.VerifierKey(origin, key.Public().(ed25519.PublicKey))
 	if err != nil {
 		return err
@@ -280,9 +288,18 @@ func (v *Vault) load(ctx context.Context) error {
 	vouched := map[string]string{}
 	known := map[string]*damage{}      // of every list there ever was
 	dispensable := map[string]ListID{} // what is only asked for, or granted, by the list that it is of
+	signs := map[MemberID]time.Time{}
 	report, err := audit.Verify(ctx, v.store, vkey, seenSize, func(_ int64, e audit.Entry) error {
+		if e.Act == audit.VaultShutdown {
+			clear(vouched)
+			clear(known)
+			clear(dispensable)
+		}
 		for _, w := range e.Vouches {
 			vouched[w.Object] = w.SHA256
+		}
+		if isSignOfLife(e.Act) {
+			signs[MemberID(e.By)] = e.Time
 		}
 		switch e.Act {
 		case audit.ListCreate:
@@ -303,6 +320,7 @@ func (v *Vault) load(ctx context.Context) error {
 	if v.trail, err = audit.Load(origin, key, report); err != nil {
 		return untrusted(op, err)
 	}
+	v.logKey = key
 	for object, sum := range vouched {
 		s, err := parseStatement(stored[object])
 		list := known[object]
@@ -338,6 +356,10 @@ func (v *Vault) load(ctx context.Context) error {
 		}
 	}
 	v.founded = true
+	if _, wiped := v.slots.Ended(); wiped && v.self.kind != kindEnded {
+		return untrusted(op, errors.New("the slot file is of a vault that was shut down"))
+	}
+	v.noteSigns(signs)
 	return nil
 }
 
@@ -390,6 +412,10 @@ func (v *Vault) publish(s *statement) {
 	switch s.kind {
 	case kindVault:
 		v.self = s
+		v.wakeKeeper() // it may have a date to end
+	case kindEnded:
+		v.self = s
+		v.forgetObjects()
 	case kindMember:
 		v.members[MemberID(s.object)] = s
 		v.wakeKeeper() // it may be an invitation, which lapses
@@ -494,8 +520,12 @@ func (v *Vault) LogKey() string {
 
 // Available returns nil, or the Unavailable error that answers everything
 // while the clock cannot be relied on, or what should have ended while it could
-// not is still being cleared away.
+// not is still being cleared away. Once the vault has been shut down, or its time is
+// up, that is Gone.
 func (v *Vault) Available() error {
+	if v.isOver() {
+		return v.errOver()
+	}
 	if err := v.clock.trouble(); err != nil {
 		return err
 	}
@@ -530,6 +560,9 @@ func (v *Vault) do(ctx context.Context, apply func(*actTx) error) error {
 func (v *Vault) acceptClock(ctx context.Context) error {
 	if err := v.clock.accept(v.trail.Size()); err != nil {
 		return err
+	}
+	if v.isOver() {
+		return nil // nothing is recorded any more but that
 	}
 	return v.do(ctx, func(t *actTx) error {
 		return t.record(audit.Entry{Act: audit.ClockAccepted, By: audit.ByStart})

@@ -16,7 +16,7 @@ import (
 const (
 	factAct     = "act"     // ActInvite and so on
 	factBy      = "by"      // id of the organiser who wants it
-	factSubject = "subject" // id of the member, list, export or hold; of ActInvite the handle's MAC
+	factSubject = "subject" // id of the member, list, export or hold; of ActInvite the handle's MAC, of ActShutdown the time or "now", of ActSilence "365d" or "off"
 	factTo      = "to"      // of ActExtend: the later deadline
 )
 
@@ -37,9 +37,11 @@ const (
 	// sealed; silence does not agree to it either.
 	ActExport = "export"
 
-	ActExtend = "extend" // moving a list's deadline to a later time
-	ActHold   = "hold"   // letting a hold stand for longer than 72 hours
-	ActLift   = "lift"   // of a hold
+	ActExtend   = "extend"   // moving a list's deadline to a later time
+	ActHold     = "hold"     // letting a hold stand for longer than 72 hours
+	ActLift     = "lift"     // of a hold
+	ActShutdown = "shutdown" // of the vault: at once, or on a date
+	ActSilence  = "silence"  // making the silence longer that ends the vault, or switching it off
 )
 
 // States of an act that waits.
@@ -62,6 +64,8 @@ var policyOf = map[string]actPolicy{
 	ActDisable:  {24 * time.Hour, true},
 	ActPromote:  {24 * time.Hour, true},
 	ActDestroy:  {24 * time.Hour, true},
+	ActShutdown: {72 * time.Hour, true},
+	ActSilence:  {72 * time.Hour, true},
 	ActRecovery: {14 * 24 * time.Hour, false},
 	ActExport:   {14 * 24 * time.Hour, false},
 	ActExtend:   {48 * time.Hour, true},
@@ -89,6 +93,8 @@ type Wait struct {
 	Export  ExportID  // of ActExport
 	Hold    HoldID    // of ActHold and ActLift
 	To      time.Time // of ActExtend: the later deadline
+	At      time.Time // of ActShutdown, the date; zero: at once
+	Silence string    // of ActSilence: "365d" or "off"
 	Expires time.Time // when it counts as agreed; of acts to which silence does not agree, when it lapses
 	Why     string    // the reason that was given, for organisers
 	Reason  string    // why it was refused, likewise
@@ -99,6 +105,7 @@ type Settled struct {
 	Wait
 	Invitation  *Invitation  // of ActInvite and ActReset
 	Certificate *Certificate // of ActDestroy
+	Shutdown    *Shutdown    // of ActShutdown
 }
 
 func errNoWait() error {
@@ -261,6 +268,11 @@ func (v *Vault) void(w *statement, now time.Time) bool {
 			return l == nil || l.damage.ended
 		}
 		return !l.manifest.lives(now) && !v.isHeld(l.id, now)
+	case ActShutdown:
+		date, set := v.statement(v.ID()).shutdownDate()
+		return set && date.Equal(shutdownTime(subject))
+	case ActSilence:
+		return v.statement(v.ID()).fact(factSilence) == subject
 	}
 	m := v.statement(subject)
 	switch {
@@ -457,6 +469,10 @@ func (s *Session) wait(ctx context.Context, w *statement) (out Wait, err error) 
 				}
 			}
 		}
+	case ActShutdown:
+		out.At = shutdownTime(w.fact(factSubject))
+	case ActSilence:
+		out.Silence = w.fact(factSubject)
 	case ActExport:
 		if e := s.v.statement(w.fact(factSubject)); e != nil {
 			out.Export = ExportID(e.object)
@@ -499,8 +515,9 @@ func (s *Session) textFor(ctx context.Context, w *statement, blob, key string) (
 	return strings.TrimRight(string(body), " "), err
 }
 
-// lapseWaits destroys the lists whose destruction counts as agreed, and forgets
-// what cannot happen any more, was not carried out, or was refused long ago.
+// lapseWaits destroys the lists whose destruction counts as agreed, and the vault
+// likewise, and forgets what cannot happen any more, was not carried out, or was
+// refused long ago.
 func (v *Vault) lapseWaits(ctx context.Context) error {
 	now := v.clock.now()
 	for _, w := range v.waitStatements() {
@@ -517,6 +534,10 @@ func (v *Vault) lapseWaits(ctx context.Context) error {
 			}
 		case w.fact(factAct) == ActExtend && w.due(now):
 			if err := v.extend(ctx, w, permit{by: MemberID(w.fact(factBy)), wait: w, silent: true}); err != nil && KindOf(err) != Gone && KindOf(err) != Conflict {
+				return err
+			}
+		case (w.fact(factAct) == ActShutdown || w.fact(factAct) == ActSilence) && w.due(now):
+			if err := v.settleShutdown(ctx, w); err != nil {
 				return err
 			}
 		case w.fact(factAct) == ActDestroy && w.due(now) && !v.held(ListID(w.fact(factSubject))):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 type act struct {
 	apply func(*actTx) error
 	done  chan error
+	last  bool // it ends the vault: nothing else happens once that is over
 }
 
 // An actTx is what an act sees of the transaction that it shares with others.
@@ -33,10 +35,11 @@ type actTx struct {
 
 	v       *Vault
 	staged  *audit.Staged
-	pending map[string]*statement // made by earlier acts of the group
-	made    []*statement          // made by this act, not in an entry yet
-	all     []*statement          // made by this act
-	fate    *fate                 // where somebody looks for what became of it; nil: nobody does
+	pending map[string]*statement  // made by earlier acts of the group
+	made    []*statement           // made by this act, not in an entry yet
+	all     []*statement           // made by this act
+	signs   map[MemberID]time.Time // of life that it recorded
+	fate    *fate                  // where somebody looks for what became of it; nil: nobody does
 }
 
 // A fate is what became of an act, once it is known.
@@ -60,6 +63,12 @@ func (t *actTx) record(e audit.Entry) error {
 		e.Vouches = append(e.Vouches, w)
 	}
 	t.made = nil
+	if isSignOfLife(e.Act) {
+		if t.signs == nil {
+			t.signs = map[MemberID]time.Time{}
+		}
+		t.signs[MemberID(e.By)] = t.now
+	}
 	_, err := t.staged.Append(e)
 	return err
 }
@@ -142,6 +151,7 @@ type group struct {
 	staged  *audit.Staged
 	size    int64 // of the log with it
 	pending map[string]*statement
+	signs   map[MemberID]time.Time
 	fates   []*fate
 }
 
@@ -161,21 +171,37 @@ func newWriter(v *Vault) *writer {
 // do hands an act to the writer and waits until it is durable. Once queued it
 // is not abandoned: what the caller is told is what happened.
 func (w *writer) do(ctx context.Context, apply func(*actTx) error) error {
+	return w.submit(ctx, &act{apply: apply, done: make(chan error, 1)})
+}
+
+func (w *writer) submit(ctx context.Context, a *act) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	a := &act{apply: apply, done: make(chan error, 1)}
 	select {
 	case <-w.v.closing:
 		return errClosing()
 	default:
 	}
+	if a.last { // it waits its turn: what is in front of it is refused
+		select {
+		case w.queue <- a:
+			return w.wait(a)
+		case <-w.v.closing:
+			return errClosing()
+		}
+	}
 	select {
 	case w.queue <- a:
+		return w.wait(a)
 	default:
 		return &Error{Kind: Unavailable, Op: "vault.do", Code: "busy", RetryAfter: time.Second,
 			Msg: "too many people are writing at once; nothing was saved", Hint: "try again in a moment"}
 	}
+}
+
+// wait waits until an act that is queued was done.
+func (w *writer) wait(a *act) error {
 	select {
 	case err := <-a.done:
 		return err
@@ -301,10 +327,15 @@ func (w *writer) commit(acts []*act) []error {
 		return all(doubtError{err})
 	}
 	v := w.v
-	g := &group{staged: v.trail.Stage(), pending: map[string]*statement{}}
+	g := &group{staged: v.trail.Stage(), pending: map[string]*statement{}, signs: map[MemberID]time.Time{}}
 	now := v.clock.now()
+	over := v.overBy(now)
 	err := v.store.Update(ctx, func(tx Tx) error {
 		for i, a := range acts {
+			if !a.last && (over || v.endsIn(g.pending)) {
+				results[i] = v.errOver()
+				continue
+			}
 			mark := g.staged.Mark()
 			t := &actTx{Tx: tx, now: now, v: v, staged: g.staged, pending: g.pending}
 			var failed error
@@ -316,6 +347,7 @@ func (w *writer) commit(acts []*act) []error {
 				for _, s := range t.all {
 					g.pending[s.object] = s
 				}
+				maps.Copy(g.signs, t.signs)
 				if t.fate != nil {
 					g.fates = append(g.fates, t.fate)
 				}
@@ -370,6 +402,7 @@ func (w *writer) install(g *group) error {
 	for _, s := range g.pending {
 		v.publish(s)
 	}
+	v.noteSigns(g.signs)
 	v.mu.Unlock()
 	return nil
 }
