@@ -117,7 +117,14 @@ func (s *Server) getSession(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, client.Who{Handle: w.Handle, Role: w.Role, Expires: stamp(w.Expires), Due: w.Due})
+	out := client.Who{Handle: w.Handle, Role: w.Role, Expires: stamp(w.Expires), Due: w.Due, Ends: stampOrNil(w.Ends)}
+	if !w.Ends.IsZero() {
+		out.EndsBy = "date"
+	}
+	if w.Silence {
+		out.EndsBy = "silence"
+	}
+	return answer(c, http.StatusOK, out)
 }
 
 // deleteSession handles DELETE /v1/session.

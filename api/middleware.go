@@ -239,11 +239,14 @@ func (s *Server) checkOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// checkReady refuses everything while the vault is not available, and all but
-// the set-up before it is founded.
+// checkReady refuses everything while the vault is not available, all but the set-up
+// before it is founded, and all but the certificate once it has been shut down.
 func (s *Server) checkReady(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if err := s.vault.Available(); err != nil {
+			if vault.KindOf(err) == vault.Gone && afterTheEnd(c.Path()) {
+				return next(c)
+			}
 			return err
 		}
 		if !s.vault.Founded() && c.Path() != "/v1/health" && !strings.HasPrefix(c.Path(), "/setup/") && !strings.HasPrefix(c.Path(), "/static/") {

@@ -145,6 +145,7 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"NewExport": client.NewExport{}, "Export": client.Export{}, "WithheldWhy": client.WithheldWhy{}, "Recipient": client.Recipient{}, "Link": client.Link{}, "Addressee": client.Addressee{}, "Receipt": client.Receipt{}, "Notice": client.Notice{},
 		"Hold": client.Hold{}, "HoldOn": client.HoldOn{}, "NewExtension": client.NewExtension{}, "Extended": client.Extended{},
 		"Wait": client.Wait{}, "Settled": client.Settled{},
+		"ShutdownOrder": client.ShutdownOrder{}, "Shutdown": client.Shutdown{}, "LastWords": client.LastWords{}, "CancelledShutdown": client.CancelledShutdown{}, "Silence": client.Silence{}, "Sign": client.Sign{},
 	} {
 		var want, got []string
 		for f := range reflect.TypeOf(v).Fields() {

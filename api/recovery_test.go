@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -85,7 +86,7 @@ func TestRecovery(t *testing.T) {
 func TestSetupPageSheets(t *testing.T) {
 	h := newHouse(t, option{})
 	path := h.server.SetupPath()
-	if a := h.do(t, "GET", path, ""); strings.Contains(a.body, " checked") {
+	if a := h.do(t, "GET", path, ""); regexp.MustCompile(`name="recovery"[^>]* checked`).MatchString(a.body) {
 		t.Error("the choice of recovery has a default")
 	}
 	a := h.do(t, "POST", path, setupForm("recovery", "2/3"), "Content-Type", formType)

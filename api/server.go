@@ -117,6 +117,11 @@ func (s *Server) routes(e *echo.Echo) {
 	e.DELETE("/v1/sessions", s.member(s.deleteSessions))
 	e.DELETE("/v1/sessions/:session", s.member(s.deleteSessionNamed))
 	e.POST("/v1/lockdown", s.urgent(s.postLockdown))
+	e.POST("/v1/renewals", s.member(s.postRenewal))
+	e.POST("/v1/shutdown", s.urgent(s.postShutdown))
+	e.DELETE("/v1/shutdown", s.member(s.deleteShutdown))
+	e.PUT("/v1/silence", s.member(s.putSilence))
+	e.GET("/v1/certificate", s.getCertificate)
 
 	e.PUT("/v1/passphrase", s.member(s.putPassphrase))
 
@@ -200,6 +205,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/audit/verifications", s.opening(s.postVerification))
 	e.GET("/v1/audit/export", s.streaming(s.getAuditExport))
 
+	e.GET("/", s.pages.GetRoot)
 	e.GET("/setup/:token", s.pages.GetSetup)
 	e.POST("/setup/:token", s.pages.PostSetup)
 	e.GET("/handover/:token", s.pages.GetHandover)

@@ -45,7 +45,7 @@ func (s *Server) postAgreement(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	out := client.Settled{ID: done.ID, Act: done.Act, Status: "done", By: done.By, Handle: done.Handle, List: done.List, Export: done.Export, Hold: done.Hold}
+	out := client.Settled{ID: done.ID, Act: done.Act, Status: "done", By: done.By, Handle: done.Handle, List: done.List, Export: done.Export, Hold: done.Hold, Silence: done.Silence}
 	if done.Act == vault.ActRecovery { // its turn is now who asked for it
 		expires := stamp(done.Expires)
 		out.Status, out.Expires = vault.WaitAgreed, &expires
@@ -53,6 +53,13 @@ func (s *Server) postAgreement(c echo.Context, m *vault.Session) error {
 	if i := done.Invitation; i != nil {
 		expires := stamp(i.Expires)
 		out.Code, out.Expires = i.Code, &expires
+	}
+	if end := done.Shutdown; end != nil {
+		j, err := shutdownJSON(end)
+		if err != nil {
+			return err
+		}
+		out.Status, out.At, out.Certificate, out.LastWords = end.Status, j.At, j.Certificate, &j.LastWords
 	}
 	if done.Certificate != nil {
 		if out.Certificate, err = json.Marshal(done.Certificate); err != nil {
@@ -89,10 +96,5 @@ func waitID(c echo.Context) (vault.WaitID, error) {
 }
 
 func waitJSON(w *vault.Wait) client.Wait {
-	out := client.Wait{ID: w.ID, Act: w.Act, By: w.By, Handle: w.Handle, List: w.List, Export: w.Export, Status: w.Status, Expires: stamp(w.Expires), Reason: w.Reason, Hold: w.Hold, Why: w.Why}
-	if !w.To.IsZero() {
-		to := stamp(w.To)
-		out.To = &to
-	}
-	return out
+	return client.Wait{ID: w.ID, Act: w.Act, By: w.By, Handle: w.Handle, List: w.List, Export: w.Export, Status: w.Status, Expires: stamp(w.Expires), Reason: w.Reason, Hold: w.Hold, Why: w.Why, At: stampOrNil(w.At), Silence: w.Silence, To: stampOrNil(w.To)}
 }

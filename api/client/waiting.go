@@ -14,17 +14,19 @@ import (
 // A Wait is an act that waits for a second person.
 type Wait struct {
 	ID      vault.WaitID   `json:"id"`
-	Act     string         `json:"act"`              // invite, reset, disable, promote, destroy, recovery, export, extend, hold or lift
-	By      string         `json:"by"`               // handle
-	Handle  string         `json:"handle,omitempty"` // of whom it concerns
-	List    vault.ListID   `json:"list,omitempty"`   // which it concerns
-	Export  vault.ExportID `json:"export,omitempty"` // likewise
-	Status  string         `json:"status"`           // waiting, agreed (nobody refused in time) or refused
-	Expires time.Time      `json:"expires"`          // when it counts as agreed; of recovery, export, hold and lift, when it lapses
-	Hold    vault.HoldID   `json:"hold,omitempty"`   // likewise
-	To      *time.Time     `json:"to,omitempty"`     // of extend: the later deadline
-	Why     string         `json:"why,omitempty"`    // the reason that was given, for organisers
-	Reason  string         `json:"reason,omitempty"` // why it was refused, likewise
+	Act     string         `json:"act"`               // invite, reset, disable, promote, destroy, recovery, export, extend, hold, lift, shutdown or silence
+	By      string         `json:"by"`                // handle
+	Handle  string         `json:"handle,omitempty"`  // of whom it concerns
+	List    vault.ListID   `json:"list,omitempty"`    // which it concerns
+	Export  vault.ExportID `json:"export,omitempty"`  // likewise
+	Status  string         `json:"status"`            // waiting, agreed (nobody refused in time) or refused
+	Expires time.Time      `json:"expires"`           // when it counts as agreed; of recovery, export, hold and lift, when it lapses
+	Hold    vault.HoldID   `json:"hold,omitempty"`    // likewise
+	To      *time.Time     `json:"to,omitempty"`      // of extend: the later deadline
+	At      *time.Time     `json:"at,omitempty"`      // of a shutdown, the date; absent: at once
+	Silence string         `json:"silence,omitempty"` // of silence: off or 365d
+	Why     string         `json:"why,omitempty"`     // the reason that was given, for organisers
+	Reason  string         `json:"reason,omitempty"`  // why it was refused, likewise
 }
 
 // A Settled is an act that a second person agreed to, and what came of it. It does
@@ -41,6 +43,9 @@ type Settled struct {
 	Code        string          `json:"code,omitempty"`    // of an invitation or a reset
 	Expires     *time.Time      `json:"expires,omitempty"` // of the code, or of what was agreed to
 	Certificate json.RawMessage `json:"certificate,omitempty"`
+	At          *time.Time      `json:"at,omitempty"`         // of a shutdown: the date that stands now
+	Silence     string          `json:"silence,omitempty"`    // that stands now
+	LastWords   *LastWords      `json:"last_words,omitempty"` // of a shutdown
 }
 
 func (Settled) String() string       { return "[redacted]" }

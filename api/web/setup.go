@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -61,6 +62,7 @@ type setupPage struct {
 	Organisation string
 	Handle       string
 	Recovery     string          // as chosen, "" the first time: the choice has no default
+	Silence      string          // as chosen, "" the first time: vault.DefaultSilence is proposed
 	Fields       map[string]bool // those that Problem is about
 }
 
@@ -116,7 +118,7 @@ func (p *Pages) PostSetup(c echo.Context) error {
 	}
 	form := r.PostForm
 	page := setupPage{frame: p.frame(c), Organisation: form.Get("organisation"), Handle: form.Get("handle"),
-		Recovery: form.Get("recovery"), Fields: map[string]bool{}}
+		Recovery: form.Get("recovery"), Silence: cmp.Or(form.Get("silence"), vault.DefaultSilence), Fields: map[string]bool{}}
 	if key := page.check(form.Get("passphrase"), form.Get("again")); key != "" {
 		page.Problem = page.T(key)
 		return p.render(c, http.StatusUnprocessableEntity, "setup.html", page)
@@ -145,7 +147,7 @@ func (p *Pages) found(c echo.Context, page setupPage, passphrase string) (sheets
 	secret := crypto.NewSecret([]byte(passphrase))
 	defer secret.Wipe()
 	var revocation []byte
-	f := vault.Founding{Organisation: page.Organisation, Handle: page.Handle, Passphrase: secret, Recovery: page.Recovery, Silence: "off"}
+	f := vault.Founding{Organisation: page.Organisation, Handle: page.Handle, Passphrase: secret, Recovery: page.Recovery, Silence: page.Silence}
 	if f.Recovery != "none" {
 		f.KeepShares = func(set []shares.Share) error {
 			for _, s := range set {
