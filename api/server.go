@@ -121,7 +121,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/shutdown", s.urgent(s.postShutdown))
 	e.DELETE("/v1/shutdown", s.member(s.deleteShutdown))
 	e.PUT("/v1/silence", s.member(s.putSilence))
-	e.GET("/v1/certificate", s.getCertificate)
+	e.GET("/v1/certificate", s.getEndCertificate)
 
 	e.PUT("/v1/passphrase", s.member(s.putPassphrase))
 

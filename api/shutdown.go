@@ -84,8 +84,8 @@ func (s *Server) postRenewal(c echo.Context, m *vault.Session) error {
 	return answer(c, http.StatusOK, client.Sign{Status: "done", Silence: m.Silence(), Ends: stampOrNil(ends)})
 }
 
-// getCertificate handles GET /v1/certificate. Anybody may ask: it is all that is left.
-func (s *Server) getCertificate(c echo.Context) error {
+// getEndCertificate handles GET /v1/certificate. Anybody may ask: it is all that is left.
+func (s *Server) getEndCertificate(c echo.Context) error {
 	_, note, ended := s.vault.Ended()
 	if !ended {
 		if err := s.vault.Available(); err != nil {

@@ -170,10 +170,5 @@ func (t *actTx) setSilence(text string, by MemberID, p permit) error {
 		return err
 	}
 	days := int64(silences[text])
-	for _, e := range append([]audit.Entry{{Act: audit.VaultSilence, By: string(by), Count: &days}}, p.entries(t.v)...) {
-		if err := t.record(e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.record(t, audit.Entry{Act: audit.VaultSilence, By: string(by), Count: &days})
 }

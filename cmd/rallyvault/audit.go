@@ -320,13 +320,19 @@ func (h *headReader) Read(b []byte) (int, error) {
 
 func (p *program) auditExportCmd() *cobra.Command {
 	var out string
+	cfg := newConfig(p.getenv)
 	return p.command(verb{
-		use: "export [--out FILE]", short: "write the audit trail so that it can be checked elsewhere",
+		use: "export [--out FILE] [--data DIR]", short: "write the audit trail so that it can be checked elsewhere",
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&out, "out", "", "file to write, made anew; default and - are stdout")
+			f.StringVar(&cfg.Data, "data", cfg.Data, "take it from the directory of a vault on which no server runs, as of a group that has ended")
+			f.StringVar(&cfg.Locks, "locks", cfg.Locks, "directory of the slot file (default the vault's own)")
 		},
-		files: []string{"out"},
+		files: []string{"out", "data", "locks"},
 		run: func(ctx context.Context, c *cobra.Command, args []string) error {
+			if c.Flags().Changed("data") {
+				return p.exportOffline(ctx, cfg, out)
+			}
 			if out == "" || out == "-" {
 				if p.json {
 					return usage("an export is one JSON value a line: with --json give --out FILE")
@@ -334,17 +340,21 @@ func (p *program) auditExportCmd() *cobra.Command {
 				return p.streamed(ctx, func(ctx context.Context, l *link, w io.Writer) error { return l.AuditExport(ctx, w) })
 			}
 			return p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, _ []string) error {
-				n, err := newFile(out, func(w io.Writer) error { return l.AuditExport(ctx, w) })
-				if err != nil {
-					return err
-				}
-				p.say(map[string]any{"status": "done", "bytes": n}, func(w io.Writer) {
-					fmt.Fprintf(w, "%s written\n", bytesText(n))
-				})
-				return nil
+				return p.exportTo(out, func(w io.Writer) error { return l.AuditExport(ctx, w) })
 			})(ctx, c, args)
 		},
 	})
+}
+
+func (p *program) exportTo(out string, export func(io.Writer) error) error {
+	n, err := newFile(out, export)
+	if err != nil {
+		return err
+	}
+	p.say(map[string]any{"status": "done", "bytes": n}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s written\n", bytesText(n))
+	})
+	return nil
 }
 
 // newFile writes a file that is not there yet, mode 0600, and removes it again

@@ -23,18 +23,23 @@ const (
 // "1 Commit list.import". Steps are those of vaulttest.Faults; from AppendLog on
 // with, after a blank, an act that the transaction records, or "*". Of the slot
 // file they are "slots write", "slots sync" before a flush and "slots synced"
-// after it.
+// after it. With " after " and an act behind, steps count once that is committed.
 func killedAt(text string) layers {
 	var nth int
 	count, step, ok := strings.Cut(text, " ")
 	if _, err := fmt.Sscan(count, &nth); !ok || err != nil {
 		return layers{}
 	}
+	step, after, _ := strings.Cut(step, " after ")
 	var mu sync.Mutex
 	reached := func(at string) {
 		mu.Lock()
 		defer mu.Unlock()
-		if at != step {
+		if after != "" && at == "Committed "+after {
+			after = ""
+			return
+		}
+		if at != step || after != "" {
 			return
 		}
 		if nth--; nth == 0 {

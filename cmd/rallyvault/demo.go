@@ -135,7 +135,7 @@ func (p *program) tellDemo(ctx context.Context, s *story) (err error) {
 	defer os.RemoveAll(dir)
 	d := &demoRun{story: s, workFactor: p.workFactor, passphrase: demoPassphrase(), cfg: Config{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0"}}
 	defer d.stop()
-	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.share, d.send, d.leave, d.seize, d.check, d.lose, d.end, d.pair, d.close} {
+	for _, part := range []func(context.Context) error{d.begin, d.collect, d.tend, d.join, d.share, d.send, d.leave, d.seize, d.check, d.lose, d.end, d.pair, d.close, d.finish} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (d *demoRun) start(ctx context.Context, found bool) (err error) {
 	}
 	if found {
 		err = d.house.found(ctx, vault.Founding{Organisation: demoOrganisation, Handle: demoHandle, Passphrase: demoPassphrase(),
-			Recovery: "2/3", KeepShares: d.keepShares, Silence: "off"}, nil)
+			Recovery: "2/3", KeepShares: d.keepShares, Silence: vault.DefaultSilence}, nil)
 		if err != nil {
 			return err
 		}

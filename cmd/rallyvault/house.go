@@ -80,6 +80,9 @@ func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) 
 // found sets the vault up, with a new OpenPGP certificate for the group. sheets, where
 // the recovery shares go, gets what revokes it; nil: there are none.
 func (h *house) found(ctx context.Context, f vault.Founding, sheets *sheetDir) error {
+	if err := h.vault.Available(); vault.KindOf(err) == vault.Gone {
+		return err
+	}
 	if h.vault.Founded() {
 		return &vault.Error{Kind: vault.Conflict, Code: "set-up-already", Msg: "the vault in this data directory is set up already",
 			Hint: "sign in with: rallyvault login HANDLE; a second vault needs a directory of its own: --data DIR"}

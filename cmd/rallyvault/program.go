@@ -37,7 +37,7 @@ func (p *program) root() *cobra.Command {
 		p.serveCmd(), p.setupCmd(), p.demoCmd(),
 		p.loginCmd(), p.logoutCmd(), p.whoamiCmd(), p.passphraseCmd(),
 		group("session", "where you are signed in", p.sessionLsCmd(), p.sessionEndCmd()),
-		p.lockdownCmd(),
+		p.lockdownCmd(), p.renewCmd(), p.shutdownCmd(),
 		group("member", "people with a passphrase",
 			p.memberInviteCmd(), p.memberLsCmd(), p.memberResetCmd(), p.memberDisableCmd(), p.memberPromoteCmd()),
 		p.joinCmd(),
@@ -71,7 +71,7 @@ func (p *program) root() *cobra.Command {
 			p.waitingLsCmd(), p.waitingAgreeCmd(), p.waitingRefuseCmd()),
 		p.holdCmd(),
 		later("intake"),
-		later("backup"), later("restore"), later("renew"), later("shutdown"),
+		later("backup"), later("restore"),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "answer with exactly one JSON value on stdout")

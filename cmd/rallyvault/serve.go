@@ -88,6 +88,9 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	p.announce(d, h)
+	if err := h.vault.Available(); vault.KindOf(err) == vault.Gone {
+		log.Info("this group has ended: everything is answered with 410")
+	}
 	select {
 	case err = <-d.failed:
 	case <-ctx.Done():

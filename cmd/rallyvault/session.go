@@ -226,6 +226,7 @@ type link struct {
 	*client.Client
 	memory *memory
 	saved  *savedSession
+	over   bool // the group has ended: nothing can be asked any more
 }
 
 // connect returns a link with the session of the session file, which the audit
@@ -281,7 +282,7 @@ func (p *program) signedIn(run func(ctx context.Context, l *link, c *cobra.Comma
 			return err
 		}
 		defer l.Close()
-		if err := run(ctx, l, c, args); err != nil {
+		if err := run(ctx, l, c, args); err != nil || l.over {
 			return err
 		}
 		return l.check(ctx)
@@ -335,6 +336,7 @@ func (p *program) login(ctx context.Context, handle, file string) error {
 	})
 	if who, err := c.WhoAmI(ctx); err == nil { // signed in, whatever else is known
 		p.remind(who.Due)
+		p.remindEnd(who)
 		if who.Role == vault.Organiser {
 			p.announceExpiry(ctx, c)
 		}
@@ -419,6 +421,7 @@ func (p *program) whoamiCmd() *cobra.Command {
 				fmt.Fprintf(w, "%s, %s, until %s\n", clean(who.Handle), who.Role, timeText(who.Expires))
 			})
 			p.remind(who.Due)
+			p.remindEnd(who)
 			return nil
 		})})
 }

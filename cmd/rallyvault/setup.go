@@ -27,7 +27,7 @@ func (p *program) setupCmd() *cobra.Command {
 			passphraseFlag(fs, &file)
 			fs.StringVar(&f.Recovery, "recovery", "", "none (a lost passphrase is final), or how many of how many shares bring the lists back, such as 2/3")
 			sheetFlags(fs, &out, &form)
-			fs.StringVar(&f.Silence, "silence", "", "end the vault when no organiser signs in for this long: off, 180d or 365d")
+			fs.StringVar(&f.Silence, "silence", "", "destroy everything when no organiser signs in for this long: off, 180d (the default) or 365d")
 			cfg.dataFlags(fs)
 		},
 		files: []string{"passphrase-file", "recovery-out", "data", "locks"},
@@ -52,9 +52,8 @@ func (p *program) setupCmd() *cobra.Command {
 				}
 				f.KeepShares = sheets.write
 			}
-			said := f.Silence != ""
-			if !said {
-				f.Silence = "off"
+			if f.Silence == "" {
+				f.Silence = vault.DefaultSilence
 			}
 			pass, err := p.passphrase(ctx, file, true)
 			if err != nil {
@@ -66,12 +65,7 @@ func (p *program) setupCmd() *cobra.Command {
 			if err := p.setup(ctx, cfg, f, sheets); err != nil {
 				return err
 			}
-			switch {
-			case !said:
-				p.note("silence: off, so the vault stays until somebody ends it")
-			case f.Silence != "off":
-				p.note("silence: %s is recorded; this version does not end a silent vault by itself yet", f.Silence)
-			}
+			p.note("%s", silenceText(f.Silence))
 			return nil
 		},
 	})

@@ -81,6 +81,13 @@ func waitText(w *client.Wait, titles map[vault.ListID]string) string {
 		return "lift a hold: rallyvault hold ls"
 	case vault.ActRecovery:
 		return "new recovery shares"
+	case vault.ActShutdown:
+		if w.At != nil {
+			return "end the group and destroy everything on " + timeText(*w.At)
+		}
+		return "end the group and destroy everything at once"
+	case vault.ActSilence:
+		return "end the group after another silence: " + clean(w.Silence)
 	case vault.ActExport:
 		return "send people to a partner: rallyvault export show " + string(w.Export)
 	case vault.ActInvite, vault.ActPromote:
@@ -114,6 +121,11 @@ func (p *program) waitingAgreeCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if done.Act == vault.ActShutdown && len(done.Certificate) > 0 {
+				if err := groupEnded(l, done.Certificate); err != nil {
+					return err
+				}
+			}
 			if done.Code != "" {
 				p.note("give the code to that person alone, by a channel that nobody else reads; it works once, until %s", timeText(*done.Expires))
 			}
@@ -122,7 +134,11 @@ func (p *program) waitingAgreeCmd() *cobra.Command {
 					fmt.Fprintf(w, "agreed: %s can make new recovery shares until %s\n", clean(done.By), timeText(*done.Expires))
 					return
 				}
-				fmt.Fprintf(w, "done: %s\n", waitText(&client.Wait{Act: done.Act, Handle: done.Handle, List: done.List, Export: done.Export}, nil))
+				if done.Act == vault.ActShutdown && done.LastWords != nil {
+					shutdownText(w, &client.Shutdown{At: done.At, Certificate: done.Certificate, LastWords: *done.LastWords})
+					return
+				}
+				fmt.Fprintf(w, "done: %s\n", waitText(&client.Wait{Act: done.Act, Handle: done.Handle, List: done.List, Export: done.Export, Silence: done.Silence}, nil))
 				if done.Code != "" {
 					fmt.Fprintf(w, "code %s\n", done.Code)
 					fmt.Fprintln(w, "they run: rallyvault join, type or paste the code, and choose a passphrase")
