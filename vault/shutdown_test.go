@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -144,9 +145,17 @@ func TestShutdownNow(t *testing.T) {
 		t.Fatal("nothing opens before: the test has lost its way")
 	}
 
+	reading, err := other.ReadContacts(ctx, list, vault.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reading.Close()
 	done, err := s.ShutdownNow(ctx)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if page, err := reading.Next(ctx); err == nil || errors.Is(err, io.EOF) || len(page) > 0 {
+		t.Errorf("a reading that was under way goes on: %v, %v", page, err)
 	}
 	want := []vault.ListID{list, brief.ID}
 	slices.Sort(want)
