@@ -112,7 +112,7 @@ func TestParseTime(t *testing.T) {
 // laterCommands are those of the contract that this version does not have.
 var laterCommands = []string{
 	"intake open L --until T", "backup --out F",
-	"restore F --data D", "renew", "shutdown --now --yes",
+	"restore F --data D",
 	"serve --domain example.org",
 }
 
