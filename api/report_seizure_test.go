@@ -187,7 +187,7 @@ const (
 	wordForm = `name|given_name|family_name|email|phone|postal_code|city|language|pronouns|organisation|q[123]|meta|` +
 		`organiser|member|yes|off|180d|365d|none|\d/\d|until|undone|[A-Z]{2}|` +
 		`read|add|correct|erase|export|slice|pending|granted|denied|revoked|lapsed|` +
-		`invite|reset|disable|promote|destroy|recovery|extend|hold|lift|standing|lifted|waiting|agreed|refused|done|withdrawn|csv|vcard|json|` +
+		`invite|reset|disable|promote|destroy|recovery|extend|hold|lift|shutdown|silence|now|standing|lifted|waiting|agreed|refused|done|withdrawn|csv|vcard|json|` +
 		`O|P|L|R|S|wrap|recipient|key|title|reasons|tombstones|undo|touched|notice|sent|signing-certificate|signing-key|passphrase|handle|invitation|` +
 		`reason|why|why-not|extended|answer|copy|people|person|about|ledger|message-key|link|certificate|part|recovery-\d+`
 )

@@ -98,6 +98,10 @@ func crowded(t *testing.T) *matrix {
 	if err == nil {
 		t.Fatal("an organiser was invited alone")
 	}
+	date := time.Now().AddDate(0, 6, 0).UTC().Truncate(time.Second)
+	if _, err := m.Shutdown(ctx, client.ShutdownOrder{At: &date}); err == nil { // waits
+		t.Fatal("one organiser set the date on which the group ends")
+	}
 	_, err = m.ExtendList(ctx, six.ID, client.NewExtension{To: time.Now().AddDate(0, 11, 0), Reason: "Purposeful"}) // waits
 	if err == nil {
 		t.Fatal("one organiser let a list live longer")
@@ -168,6 +172,9 @@ func alone(t *testing.T) *house {
 	_, err = h.SetHold(ctx, client.HoldOn{Reason: "Purposeful"})
 	must(err)
 	_, err = h.LiftHold(ctx, client.HoldOn{Reason: "Purposeful"})
+	must(err)
+	date := time.Now().AddDate(0, 6, 0).UTC().Truncate(time.Second)
+	_, err = h.Shutdown(ctx, client.ShutdownOrder{At: &date})
 	must(err)
 	l, err := h.CreateList(ctx, client.NewList{Title: "Gorgonzola", Purpose: "Purposeful", Fields: columns[:3], Stewards: []string{"stork"}})
 	must(err)
@@ -294,7 +301,7 @@ func TestReportCoversDisk(t *testing.T) {
 
 // notHere is what a report is about and no house here has: what there is for a moment
 // only, while something ends, or after damage.
-var notHere = []string{"fact list.ending", "fact vault.left", "blob spoilt"}
+var notHere = []string{"fact list.ending", "fact vault.ending", "fact vault.left", "blob spoilt", "slot ending", "slot ended"}
 
 // TestReportMissesNothing: what TestReportCoversDisk compares with finds everything
 // that is put into a vault and that no line is about, or it would show nothing.
@@ -474,7 +481,7 @@ func TestReportKnowsSource(t *testing.T) {
 			return true
 		})
 	}
-	if found["fact"] < 60 || found["blob"] < 20 || found["segment"] < 2 || found["slot"] != 6 {
+	if found["fact"] < 60 || found["blob"] < 20 || found["segment"] < 2 || found["slot"] != 8 {
 		t.Errorf("got %v: the test has lost its way", found)
 	}
 	e := reflect.TypeFor[audit.Entry]()

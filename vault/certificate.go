@@ -23,14 +23,15 @@ const certificateTitle = "rallyvault/1 certificate of destruction"
 // ofBackups is what every certificate says of backups: nobody knows how many there are.
 const ofBackups = "one made before this, with enough recovery shares, opens what it held"
 
-// A Certificate says that a list was destroyed. Note is the same, signed with
-// the log key K (c2sp.org/signed-note).
+// A Certificate says that a list was destroyed, or a vault with all lists that there were.
+// Note is the same, signed with the log key K (c2sp.org/signed-note).
 type Certificate struct {
 	Vault      string    `json:"vault"`
-	List       ListID    `json:"list,omitempty"`  // "" if several were destroyed at once
-	Lists      []ListID  `json:"lists,omitempty"` // these, then
-	Time       time.Time `json:"time"`            // when the locks had been overwritten, to the second
-	Contacts   *int64    `json:"contacts"`        // nil: its manifest was damaged, nobody can say
+	List       ListID    `json:"list,omitempty"`          // "" of a vault
+	Lists      []ListID  `json:"lists,omitempty"`         // of a vault: those that were destroyed with it
+	Earlier    *int      `json:"lists_earlier,omitempty"` // of a vault, nil of a list: how many lists had been destroyed before
+	Time       time.Time `json:"time"`                    // when the locks had been overwritten, to the second
+	Contacts   *int64    `json:"contacts"`                // nil: its manifest was damaged, nobody can say
 	Locks      int       `json:"locks"`
 	LogSize    int64     `json:"log_size"` // of the audit trail when it was signed
 	LogRoot    string    `json:"log_root"`
@@ -54,6 +55,9 @@ func (c *Certificate) text() string {
 	fmt.Fprintf(&b, "%s\nvault %s\n", certificateTitle, c.Vault)
 	for _, id := range c.Destroyed() {
 		fmt.Fprintf(&b, "list %s\n", id)
+	}
+	if c.Earlier != nil {
+		fmt.Fprintf(&b, "lists-earlier %d\n", *c.Earlier)
 	}
 	contacts := "unknown"
 	if c.Contacts != nil {
@@ -86,6 +90,9 @@ func parseCertificate(text string) (*Certificate, bool) {
 	for len(lines) > 0 && strings.HasPrefix(lines[0], "list ") {
 		ids = append(ids, ListID(next("list")))
 	}
+	if n, err := strconv.Atoi(next("lists-earlier")); err == nil && n >= 0 {
+		c.Earlier = &n
+	}
 	// What cannot be read is zero here, and then not what stands in the text.
 	c.Time, _ = time.Parse(time.RFC3339, next("time"))
 	if n, err := strconv.ParseInt(next("contacts"), 10, 64); err == nil && n >= 0 {
@@ -97,13 +104,13 @@ func parseCertificate(text string) (*Certificate, bool) {
 	c.FileSystem, c.Backups = next("file-system"), next("backups")
 	_, err := audit.ParseRoot(c.LogRoot)
 	switch {
-	case !ValidID(c.Vault), len(ids) == 0, err != nil, c.Locks < 0, c.LogSize < 0, c.FileSystem == "", c.Backups == "":
+	case !ValidID(c.Vault), len(ids) != 1 && c.Earlier == nil, err != nil, c.Locks < 0, c.LogSize < 0, c.FileSystem == "", c.Backups == "":
 		return nil, false
 	case slices.ContainsFunc(ids, func(id ListID) bool { return !ValidID(string(id)) }):
 		return nil, false
 	case len(slices.Compact(slices.Sorted(slices.Values(ids)))) != len(ids):
 		return nil, false
-	case len(ids) == 1:
+	case c.Earlier == nil:
 		c.List = ids[0]
 	default:
 		c.Lists = ids
@@ -167,16 +174,18 @@ func certificateIn(file []byte) (note, key string, same func(*Certificate) bool,
 	if json.Compact(&compact, file) != nil {
 		return "", "", nil, false
 	}
-	// What a destruction was answered with, or the certificate in it.
+	// What a destruction was answered with, or the certificate in it. Nobody has signed the
+	// words that go with the end of a vault, and nothing is read of them.
 	type destruction struct {
-		Status      string       `json:"status"`
-		Certificate *Certificate `json:"certificate"`
+		Status      string          `json:"status"`
+		Certificate *Certificate    `json:"certificate"`
+		Words       json.RawMessage `json:"last_words,omitempty"`
 	}
 	var whole destruction
 	var alone Certificate
 	if json.Unmarshal(file, &whole) == nil && whole.Certificate != nil {
 		return whole.Certificate.Note, whole.Certificate.Key, func(c *Certificate) bool {
-			return spelled(compact.Bytes(), destruction{"done", c})
+			return spelled(compact.Bytes(), destruction{"done", c, whole.Words})
 		}, true
 	}
 	if json.Unmarshal(file, &alone) != nil {

@@ -278,10 +278,16 @@ func (s *Session) LiftHold(ctx context.Context, list ListID, reason string) (*Ho
 	if err != nil {
 		return nil, err
 	}
+	// Looked up before: what should have ended meanwhile ends now, the group too.
+	out, err := s.hold(ctx, h)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.liftHold(ctx, HoldID(h.object), reason, s.permit(agreed)); err != nil {
 		return nil, err
 	}
-	return s.hold(ctx, s.v.statement(h.object))
+	out.Status, out.Lifted, out.Until = HoldLifted, reason, nil
+	return out, nil
 }
 
 func (s *Session) liftHold(ctx context.Context, id HoldID, reason string, p permit) error {

@@ -99,7 +99,8 @@ func diskLines() []lineKind {
 	return []lineKind{
 		{"files", []string{"file vault.db", "file vault.db-wal", "file vault.db-shm", "file " + slots.Name, "text sqlite", "text schema", "index inbox_list"}, (*reporter).files},
 		{"vault", []string{"table object", "column object.id", "column object.statement", "text statement", "text id",
-			"fact vault.founded", "fact vault.reviewed", "fact vault.silence", "fact vault.epoch-O", "fact vault.epoch-P", "fact vault.signing-renewed", "fact vault.left"}, (*reporter).vault},
+			"fact vault.founded", "fact vault.reviewed", "fact vault.epoch-O", "fact vault.epoch-P", "fact vault.signing-renewed", "fact vault.left"}, (*reporter).vault},
+		{"ending", []string{"fact vault.silence", "fact vault.shutdown", "fact vault.ending", "slot ending", "slot ended"}, (*reporter).endLine},
 		{"recovery", []string{"fact vault.recovery", "fact vault.recovery-set", "fact vault.recovery-made", "fact vault.recovery-share-*"}, (*reporter).recovery},
 		{"members", []string{"fact member.role", "fact member.since", "fact member.passphrase-since", "fact member.invitation", "fact member.invitation-recipient",
 			"fact member.invited-until", "fact member.disabled", "fact member.newcomer", "fact member.brought-by", "fact member.counts-from", "fact member.recipient"}, (*reporter).memberLines},
@@ -169,11 +170,22 @@ func (r *reporter) files() (string, []ReportItem, error) {
 }
 
 func (r *reporter) vault() (string, []ReportItem, error) {
-	silence := r.self.fact("silence")
-	return fmt.Sprintf("The vault's id %s, and that it was set up on %s. %s How long the group may be silent: %s. How often its common keys were replaced. Everything that follows has an id and a statement in the clear: how often it was changed, and the names, locks and hashes of what is sealed of it.", r.self.vault, r.self.fact("founded"),
-			either(r.self.fact(factReviewed) != "", "The last review was on "+r.self.fact(factReviewed)+".", "There was no review yet."), silence),
-		[]ReportItem{{ID: r.self.vault, Text: "founded " + r.self.fact("founded"), Values: values("founded", r.self.fact("founded"), "reviewed", r.self.fact(factReviewed), "silence", silence,
+	return fmt.Sprintf("The vault's id %s, and that it was set up on %s. %s How often its common keys were replaced. Everything that follows has an id and a statement in the clear: how often it was changed, and the names, locks and hashes of what is sealed of it.", r.self.vault, r.self.fact("founded"),
+			either(r.self.fact(factReviewed) != "", "The last review was on "+r.self.fact(factReviewed)+".", "There was no review yet.")),
+		[]ReportItem{{ID: r.self.vault, Text: "founded " + r.self.fact("founded"), Values: values("founded", r.self.fact("founded"), "reviewed", r.self.fact(factReviewed),
 			"key_generation_members", r.self.int("epoch-O"), "key_generation_organisers", r.self.int("epoch-P"), "signing_key_renewed", r.self.int(factSigning))}}, nil
+}
+
+func (r *reporter) endLine() (string, []ReportItem, error) {
+	silence := r.self.fact(factSilence)
+	text := fmt.Sprintf("How long no organiser may sign in before everything is destroyed: %s.", silence)
+	date, by, set := strings.Cut(r.self.fact(factShutdown), " ")
+	if set {
+		text += fmt.Sprintf(" That the group ends on %s, and who (by id) set that.", date)
+	} else {
+		text += " No date is set on which the group ends; if one were, the disk would show it."
+	}
+	return text + " Once it has ended, the slot file says so, and holds no lock and no key.", []ReportItem{{ID: r.self.vault, Text: "silence " + silence + either(set, "; ends on "+date+", set by "+by, ""), Values: values("silence", silence, "date", date, "by", by)}}, nil
 }
 
 func (r *reporter) recovery() (string, []ReportItem, error) {

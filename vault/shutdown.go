@@ -5,10 +5,8 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,41 +27,11 @@ const factShutdown = "shutdown"
 // subjectNow stands for the date in an act that waits and is to happen at once.
 const subjectNow = "now"
 
-// An EndCertificate says that a vault was destroyed. Note is the same, signed with the
-// log key K, which ended after it.
-type EndCertificate struct {
-	Vault      string    `json:"vault"`
-	Lists      []ListID  `json:"lists"`         // that were destroyed with it
-	Earlier    int       `json:"lists_earlier"` // that had been destroyed before
-	Time       time.Time `json:"time"`          // when the locks had been overwritten, to the second
-	Contacts   *int64    `json:"contacts"`      // nil: a manifest was damaged, nobody can say
-	Locks      int       `json:"locks"`         // that anything named
-	LogSize    int64     `json:"log_size"`      // of the audit trail when it was signed
-	LogRoot    string    `json:"log_root"`
-	FileSystem string    `json:"file_system"` // what overwriting in place is worth there
-	Note       string    `json:"note"`
-}
-
-func (c *EndCertificate) text() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "rallyvault/1 certificate of destruction\nvault %s\n", c.Vault)
-	for _, id := range c.Lists {
-		fmt.Fprintf(&b, "list %s\n", id)
-	}
-	contacts := "unknown"
-	if c.Contacts != nil {
-		contacts = strconv.FormatInt(*c.Contacts, 10)
-	}
-	fmt.Fprintf(&b, "lists-earlier %d\ntime %s\ncontacts %s\nlocks %d\nlog-size %d\nlog-root %s\nfile-system %s\n",
-		c.Earlier, c.Time.UTC().Format(time.RFC3339), contacts, c.Locks, c.LogSize, c.LogRoot, c.FileSystem)
-	return b.String()
-}
-
 // A Shutdown is what came of asking for the end of the vault.
 type Shutdown struct {
 	Status      string    // ShutdownDone or ShutdownSet
 	At          time.Time // of ShutdownSet
-	Certificate *EndCertificate
+	Certificate *Certificate
 	Words       LastWords
 }
 
@@ -83,7 +51,7 @@ type LastWords struct {
 // shutting is held by whoever shuts the vault down.
 type shutting struct {
 	mu          sync.Mutex
-	certificate *EndCertificate
+	certificate *Certificate
 
 	remindedOf time.Time
 	reminded   int // days before it
@@ -350,7 +318,7 @@ const settlePatience = time.Minute
 // shutDown destroys everything. The authority stands in the audit trail before it is
 // called: an intent, a date, or the silence agreed and the last sign of life. It can
 // be called again when it did not finish, also by another process.
-func (v *Vault) shutDown(ctx context.Context) (*EndCertificate, error) {
+func (v *Vault) shutDown(ctx context.Context) (*Certificate, error) {
 	ctx = context.WithoutCancel(ctx)
 	v.shutting.mu.Lock()
 	defer v.shutting.mu.Unlock()
@@ -372,7 +340,7 @@ func (v *Vault) shutDown(ctx context.Context) (*EndCertificate, error) {
 	if err := v.slots.EndLocks(); err != nil {
 		return nil, slotFault(err)
 	}
-	cert := &EndCertificate{Vault: v.ID(), Time: v.clock.now().Truncate(time.Second), FileSystem: v.fileSystem()}
+	cert := &Certificate{Vault: v.ID(), Time: v.clock.now().Truncate(time.Second), FileSystem: v.fileSystem(), Backups: ofBackups, Key: v.LogKey()}
 	err := v.deleteContents(ctx)
 	if err == nil {
 		err = v.doLast(ctx, func(t *actTx) error { return t.endVault(cert, by) })
@@ -458,15 +426,15 @@ func (v *Vault) deleteContents(ctx context.Context) error {
 }
 
 // endVault deletes within an act all that is left, and certifies the end.
-func (t *actTx) endVault(cert *EndCertificate, by string) error {
+func (t *actTx) endVault(cert *Certificate, by string) error {
 	v := t.v
 	self := t.current(v.ID())
-	cert.Lists, cert.Earlier, cert.Locks, cert.Contacts = []ListID{}, 0, 0, new(int64)
+	cert.Lists, cert.Earlier, cert.Locks, cert.Contacts = nil, new(int), 0, new(int64)
 	v.mu.RLock()
 	for id, l := range v.lists {
 		switch {
 		case l.damage != nil && l.damage.ended, l.damage == nil && l.manifest.kind == kindDestroyed:
-			cert.Earlier++
+			*cert.Earlier++
 			continue
 		case l.damage != nil:
 			cert.Contacts = nil

@@ -160,8 +160,11 @@ func TestShutdownNow(t *testing.T) {
 	want := []vault.ListID{list, brief.ID}
 	slices.Sort(want)
 	c := done.Certificate
-	if done.Status != vault.ShutdownDone || c == nil || !slices.Equal(c.Lists, want) || c.Earlier != 1 || c.Contacts == nil || *c.Contacts != 2 || c.Locks == 0 {
+	if done.Status != vault.ShutdownDone || c == nil || !slices.Equal(c.Lists, want) || c.Earlier == nil || *c.Earlier != 1 || c.Contacts == nil || *c.Contacts != 2 || c.Locks == 0 {
 		t.Fatalf("got %+v, %+v", done, c)
+	}
+	if read, err := vault.OpenCertificate([]byte(c.Note), func(string, string) (string, error) { return vkey, nil }); err != nil || !slices.Equal(read.Lists, want) || *read.Earlier != 1 {
+		t.Errorf("got %+v, %v", read, err)
 	}
 	text := certificateSays(t, c.Note, vkey)
 	for _, line := range []string{"rallyvault/1 certificate of destruction\nvault " + id + "\nlist " + string(want[0]) + "\nlist " + string(want[1]) + "\nlists-earlier 1\n",

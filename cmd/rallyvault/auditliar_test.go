@@ -346,10 +346,10 @@ func TestCertificateOfAnotherList(t *testing.T) {
 func TestCertificateInTrail(t *testing.T) {
 	const list, another = "6f1a1e5e-1111-4111-8111-111111111111", "6f1a1e5e-2222-4222-8222-222222222222"
 	at := time.Date(2026, 11, 21, 20, 0, 7, 0, time.UTC)
-	destroyed := func(k *keptTrail, list string, count *int64, at time.Time) {
+	add := func(k *keptTrail, e audit.Entry) {
 		t.Helper()
 		s := k.log.Stage()
-		if _, err := s.Append(audit.Entry{Time: at, Act: audit.ListDestroy, By: audit.ByDeadline, List: list, Count: count}); err != nil {
+		if _, err := s.Append(e); err != nil {
 			t.Fatal(err)
 		}
 		b, err := s.Seal()
@@ -364,6 +364,14 @@ func TestCertificateInTrail(t *testing.T) {
 		if err := k.log.Commit(s); err != nil {
 			t.Fatal(err)
 		}
+	}
+	destroyed := func(k *keptTrail, list string, count *int64, at time.Time) {
+		t.Helper()
+		add(k, audit.Entry{Time: at, Act: audit.ListDestroy, By: audit.ByDeadline, List: list, Count: count})
+	}
+	ended := func(k *keptTrail, lists int64, at time.Time) {
+		t.Helper()
+		add(k, audit.Entry{Time: at, Act: audit.VaultShutdown, By: audit.ByDeadline, Count: &lists})
 	}
 	for _, tt := range []struct {
 		name     string
@@ -383,11 +391,14 @@ func TestCertificateInTrail(t *testing.T) {
 		{name: "of a number that was known", contacts: "3", trail: func(k *keptTrail) { destroyed(k, list, nil, at) }, exit: 10},
 		{name: "before its time", contacts: "3", trail: func(k *keptTrail) { destroyed(k, list, new(int64(3)), at.Add(-time.Second)) }, exit: 10},
 		{name: "before its place", contacts: "3", before: func(k *keptTrail) { destroyed(k, list, new(int64(3)), at) }, trail: func(k *keptTrail) { k.add(t, 1, 1) }, exit: 10},
-		{name: "several", lists: another, contacts: "9", trail: func(k *keptTrail) {
+		{name: "of a vault", lists: another, contacts: "9", trail: func(k *keptTrail) { ended(k, 2, at) }},
+		{name: "of a vault with more lists", lists: another, contacts: "9", trail: func(k *keptTrail) { ended(k, 3, at) }, exit: 10},
+		{name: "of a vault, sooner", lists: another, contacts: "9", trail: func(k *keptTrail) { ended(k, 2, at.Add(-time.Second)) }, exit: 10},
+		{name: "of a vault of which lists alone ended", lists: another, contacts: "9", trail: func(k *keptTrail) {
 			destroyed(k, list, new(int64(3)), at)
 			destroyed(k, another, new(int64(6)), at)
-		}},
-		{name: "several, and one is missing", lists: another, contacts: "9", trail: func(k *keptTrail) { destroyed(k, list, new(int64(3)), at) }, exit: 10},
+		}, exit: 10},
+		{name: "of a list when the vault ended", contacts: "1", trail: func(k *keptTrail) { ended(k, 1, at) }, exit: 10},
 	} {
 		dir := t.TempDir()
 		k := keepTrail(t, testVault, 1).add(t, 5, 1)
@@ -396,7 +407,7 @@ func TestCertificateInTrail(t *testing.T) {
 		}
 		lists := "list " + list + "\n"
 		if tt.lists != "" {
-			lists += "list " + tt.lists + "\n"
+			lists += "list " + tt.lists + "\nlists-earlier 4\n"
 		}
 		note, err := k.log.SignNote(fmt.Sprintf("rallyvault/1 certificate of destruction\nvault %s\n%stime %s\ncontacts %s\nlocks 2\nlog-size %d\nlog-root %s\nfile-system f\nbackups b\n",
 			testVault, lists, at.Format(time.RFC3339), tt.contacts, k.log.Size(), k.log.Root()))

@@ -172,7 +172,7 @@ func (p *program) verifyCertificate(ctx context.Context, name, given, trail stri
 }
 
 // inTrail checks that an export is the trail that the certificate names, and holds the entry of
-// each destruction.
+// the destruction.
 func (p *program) inTrail(ctx context.Context, cert *vault.Certificate, key logKey, name string) error {
 	file, _, err := p.open(ctx, name)
 	if err != nil {
@@ -183,28 +183,36 @@ func (p *program) inTrail(ctx context.Context, cert *vault.Certificate, key logK
 	if err != nil {
 		return err
 	}
-	missing := slices.Clone(cert.Destroyed())
+	found := false
 	_, err = audit.Reading{Key: cert.Key, Remembered: key.notes,
 		Heads: []audit.Head{{Size: cert.LogSize, Root: root, Of: "the certificate"}},
 		Each: func(n int64, e audit.Entry) error {
-			if e.Act == audit.ListDestroy && (cert.List == "" || records(e, n, cert)) {
-				missing = slices.DeleteFunc(missing, func(id vault.ListID) bool { return string(id) == e.List })
-			}
+			found = found || records(e, n, cert)
 			return nil
 		}}.Verify(file)
 	if err != nil {
 		return faulty(err)
 	}
-	if len(missing) > 0 {
-		return &vault.Error{Kind: vault.Untrusted, Code: "not-in-trail", Msg: fmt.Sprintf("the audit trail has no destruction of list %s as the certificate has it", missing[0]),
+	if !found {
+		of := "the vault"
+		if cert.List != "" {
+			of = "list " + string(cert.List)
+		}
+		return &vault.Error{Kind: vault.Untrusted, Code: "not-in-trail", Msg: fmt.Sprintf("the audit trail has no destruction of %s as the certificate has it", of),
 			Hint: "take an export that is newer than the certificate; if it is, do not rely on either"}
 	}
 	return nil
 }
 
-// records reports whether entry n is that of the one destruction that a certificate is about. The
+// records reports whether entry n is that of the destruction that a certificate is about. The
 // certificate is signed just before, in the same commit.
 func records(e audit.Entry, n int64, c *vault.Certificate) bool {
+	if n < c.LogSize || e.Time.Before(c.Time) {
+		return false
+	}
+	if c.Earlier != nil { // the entry counts lists
+		return e.Act == audit.VaultShutdown && e.Count != nil && *e.Count == int64(len(c.Lists))
+	}
 	same := e.Count == nil && c.Contacts == nil || e.Count != nil && c.Contacts != nil && *e.Count == *c.Contacts
-	return n >= c.LogSize && same && !e.Time.Before(c.Time)
+	return e.Act == audit.ListDestroy && e.List == string(c.List) && same
 }

@@ -51,7 +51,7 @@ func (d *demoRun) finish(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		var c vault.EndCertificate
+		var c vault.Certificate
 		if err := json.Unmarshal(done.Certificate, &c); err != nil {
 			return nil, err
 		}
