@@ -205,6 +205,9 @@ func (s *Session) CorrectContact(ctx context.Context, id ListID, contact Contact
 		return err
 	}
 	defer unlock()
+	if len(given) > 0 && s.v.held(id) {
+		return errHeld("vault.CorrectContact")
+	}
 	if c.values, err = cleanValues(may.m, given); err != nil {
 		return err
 	}
@@ -312,6 +315,7 @@ func (s *Session) correct(ctx context.Context, m *statement, c *correction) erro
 			return slices.ContainsFunc(was, func(w *sent) bool { return w.export == x })
 		})
 	}
+	e.destroys = len(c.given) > 0
 	return e.commit(ctx, c.entry(named))
 }
 
@@ -366,7 +370,7 @@ func (s *Session) correctByGrant(ctx context.Context, may *reach, c *correction)
 	if c.refusesSharing() { // who holds no L cannot see who is in a message
 		e.ending = s.endMessages(m, nil)
 	}
-	e.by = may
+	e.by, e.destroys = may, len(c.given) > 0
 	return e.commit(ctx, c.entry(named))
 }
 

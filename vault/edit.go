@@ -166,6 +166,7 @@ type edit struct {
 	by     *reach // not nil: the grants by which it is made, which must be in force
 
 	carriesOut *carriedOut // erasures; nil: none
+	destroys   bool        // people, or values; a hold keeps them
 	ending     *ending     // copies that end with it; nil: none can
 	notices    []string    // what partners have to be told of it: their ids
 }
@@ -257,6 +258,11 @@ func (e *edit) commit(ctx context.Context, entry audit.Entry) error {
 				if err := e.by.inForce(t, f); err != nil {
 					return err
 				}
+			}
+		}
+		if e.destroys {
+			if err := t.notHeld("vault.edit", e.d.object); err != nil {
+				return err
 			}
 		}
 		for _, c := range e.put {

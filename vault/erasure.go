@@ -59,13 +59,13 @@ func (t *actTx) erasures(list string) (out []*statement) {
 }
 
 // noneWait makes sure within an act that replaces L that nothing is sealed to the
-// old one, which opens no more.
-func (t *actTx) noneWait(list string) error {
+// old one, which opens no more, but erasures that the act seals anew.
+func (t *actTx) noneWait(list string, anew ...*statement) error {
 	n, err := t.InboxLen(list)
 	if err != nil {
 		return err
 	}
-	if n > 0 || len(t.erasures(list)) > 0 {
+	if n > 0 || slices.ContainsFunc(t.erasures(list), func(e *statement) bool { return !slices.Contains(anew, e) }) {
 		return errRekeyOvertaken
 	}
 	return nil

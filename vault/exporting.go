@@ -127,7 +127,7 @@ func (s *Session) BeginExport(ctx context.Context, list ListID, o NewExport) (e 
 	}()
 	e.m = e.may.m
 	if len(s.v.erasuresOf(e.m.object)) > 0 {
-		return e, errErasureAsked(e.may)
+		return e, s.errErasureAsked(e.may)
 	}
 	if e.fields, err = chooseFields(e.may.fields, o.Fields); err != nil {
 		return e, err
@@ -176,7 +176,12 @@ func errNotVerified(op string) error {
 }
 
 // errErasureAsked is errErasureWaits for who makes an export: a steward begins again.
-func errErasureAsked(may *reach) error {
+func (s *Session) errErasureAsked(may *reach) error {
+	if s.v.held(ListID(may.m.object)) {
+		e := errErasureWaits().(*Error)
+		e.Msg, e.Hint = "somebody asked to be erased from this list, and a hold keeps them on it: nothing is sent while it stands", "rallyvault hold ls shows it"
+		return e
+	}
 	if may.grants == nil {
 		return errExportOvertaken()
 	}
@@ -492,7 +497,7 @@ func (e *Exporting) Commit(ctx context.Context) (*Export, error) {
 			return errExportOvertaken()
 		}
 		if len(t.erasures(m.object)) > 0 {
-			return errErasureAsked(e.may)
+			return s.errErasureAsked(e.may)
 		}
 		if alone && t.anotherOrganiser(s.member) {
 			return errOvertaken()

@@ -26,8 +26,7 @@ type extensionText struct {
 	Reason string    `json:"reason"`
 }
 
-// An Extension is a later deadline that somebody asked for, which another one may
-// have refused.
+// An Extension is a later deadline that somebody asked for, and nobody refused.
 type Extension struct {
 	By     string // handle
 	At     time.Time

@@ -10,9 +10,14 @@ import (
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
 
-// A hold has the facts by, since (the hour), status, until and ended. Its list is absent
-// of a hold on everything; until is when it lapses unless a second organiser agrees, and
-// absent once one has, or where there is none.
+// A hold has the facts by, since (the second: it keeps no list that ended before), status,
+// until and ended. Its list is absent of a hold on everything; until is when it lapses
+// unless a second organiser agrees, and absent once one has, or where there is none.
+const factAlso = "also" // of one on everything: lists that had ended and were held then, joined by commas
+
+// holdMargin is how long before its deadline a list can still be held: by then the keeper
+// may have begun.
+const holdMargin = 2 * time.Second
 
 // Blobs of a hold and of an act that waits, sealed to P.
 const (
@@ -32,10 +37,10 @@ const (
 // nobody, but its locks stay.
 type Hold struct {
 	ID     HoldID
-	List   ListID // "": everything, or a list that the member does not see
-	All    bool   // everything
-	By     string // handle
-	Since  time.Time
+	List   ListID     // "": everything, or a list that the member does not see
+	All    bool       // everything
+	By     string     // handle
+	Since  time.Time  // to the second
 	Until  *time.Time // when it lapses unless another organiser agrees; nil: it stands until it is lifted
 	Status string
 	Reason string // for organisers, as is
@@ -46,9 +51,12 @@ func errNoHold() error {
 	return &Error{Kind: NotFound, Op: "vault.Hold", Code: "no-such-hold", Msg: "there is no hold on it", Hint: "rallyvault hold ls shows those there are"}
 }
 
+// codeHeld is the code of errHeld.
+const codeHeld = "held"
+
 // errHeld says that something would destroy what a hold keeps.
 func errHeld(op string) error {
-	return &Error{Kind: Conflict, Op: op, Code: "held", Msg: "a hold stands: nothing is destroyed while it does; nothing was changed",
+	return &Error{Kind: Conflict, Op: op, Code: codeHeld, Msg: "a hold stands: nothing is destroyed while it does; nothing was changed",
 		Hint: "rallyvault hold ls shows it; two organisers lift it: rallyvault hold lift"}
 }
 
@@ -60,16 +68,38 @@ func (s *statement) stands(now time.Time) bool {
 	return s.fact(factUntil) == "" || now.Before(untilOf(s))
 }
 
-// holds reports whether a hold is on a list; "" is everything.
-func (s *statement) holds(list ListID) bool {
-	return s.fact(factList) == "" || s.fact(factList) == string(list)
+// holds reports whether a hold is on a list, which ends at deadline.
+func (s *statement) holds(list ListID, deadline time.Time) bool {
+	if on := s.fact(factList); on != "" {
+		return on == string(list)
+	}
+	since, _ := time.Parse(time.RFC3339, s.fact(factSince))
+	return since.Add(holdMargin).Before(deadline) || slices.Contains(strings.Split(s.fact(factAlso), ","), string(list))
+}
+
+// overlaps reports whether a hold and one on list, or for "" on everything, are on
+// something in common.
+func (s *statement) overlaps(list ListID) bool {
+	return s.fact(factList) == "" || list == "" || s.fact(factList) == string(list)
+}
+
+// deadline is that of a list, damaged or not.
+func (l *listState) deadline() time.Time {
+	if l.damage != nil {
+		return l.damage.deadline
+	}
+	return deadlineOf(l.manifest)
 }
 
 // isHeld reports whether a hold stands on a list, or on everything. The caller holds
 // mu.
 func (v *Vault) isHeld(list ListID, now time.Time) bool {
+	l := v.lists[list]
+	if l == nil {
+		return false
+	}
 	for _, h := range v.holds {
-		if h.stands(now) && h.holds(list) {
+		if h.stands(now) && h.holds(list, l.deadline()) {
 			return true
 		}
 	}
@@ -101,7 +131,26 @@ func (t *actTx) holds(match func(*statement) bool) (out []*statement) {
 
 // held is Vault.held within an act.
 func (t *actTx) held(list string) bool {
-	return len(t.holds(func(h *statement) bool { return h.stands(t.now) && h.holds(ListID(list)) })) > 0
+	t.v.mu.RLock()
+	l := t.v.lists[ListID(list)]
+	var deadline time.Time
+	if l != nil {
+		deadline = l.deadline()
+	}
+	t.v.mu.RUnlock()
+	if cur := t.current(list); cur != nil {
+		deadline = deadlineOf(cur)
+	}
+	return len(t.holds(func(h *statement) bool { return h.stands(t.now) && h.holds(ListID(list), deadline) })) > 0
+}
+
+// notHeld refuses within an act what would destroy something of a list that is held by
+// now.
+func (t *actTx) notHeld(op, list string) error {
+	if t.held(list) {
+		return errHeld(op)
+	}
+	return nil
 }
 
 // lasts reports whether a list is there: it lives, or would have ended but for a hold.
@@ -165,7 +214,10 @@ func (s *Session) openToHold(op string, list ListID) error {
 }
 
 // SetHold keeps a list, or for "" everything, from being destroyed. Any organiser may.
-// Where there is another one, it lapses after 72 hours unless one agrees.
+// Where there is another one, it lapses after 72 hours unless one agrees, by
+// Session.Agree or by setting a hold on the same. After one has lapsed nobody sets
+// another one alone on the same, for as long as it is remembered: one organiser keeps
+// nothing for longer than 72 hours.
 func (s *Session) SetHold(ctx context.Context, list ListID, reason string) (*Hold, error) {
 	const op = "vault.SetHold"
 	if err := s.openToHold(op, list); err != nil {
@@ -176,20 +228,53 @@ func (s *Session) SetHold(ctx context.Context, list ListID, reason string) (*Hol
 	}
 	v := s.v
 	id := newID()
+	var alone bool
+	var before []*statement // holds of one organiser, on some of the same
+	provisional := func(h *statement) bool {
+		return h.fact(factUntil) != "" && h.fact(factStatus) != HoldLifted && h.overlaps(list)
+	}
 	err := s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
+		now := v.clock.now()
+		alone = !anotherOrganiser(v.memberStatements(), s.member, now)
+		before = slices.DeleteFunc(v.holdStatements(), func(h *statement) bool { return !provisional(h) })
+		e := audit.Entry{Act: audit.HoldSet, By: string(s.member), List: string(list), Subject: id}
+		if same := v.heldOn(list); same != nil {
+			if same.fact(factUntil) == "" || same.fact(factBy) == string(s.member) || !s.countsAsSecond(now) {
+				return e, errHeldAlready(op, same)
+			}
+			delete(u.draft(same).facts, factUntil)
+			id, e.Act, e.Subject = same.object, audit.HoldAgree, same.object
+			return e, nil
+		}
 		d := newDraft(kindHold, v.ID(), id)
 		if list != "" {
 			d.facts[factList] = string(list)
+		} else if also := v.heldPastEnd(now); len(also) > 0 {
+			d.facts[factAlso] = strings.Join(also, ",")
 		}
-		now := v.clock.now()
 		d.facts[factBy], d.facts[factStatus] = string(s.member), HoldStands
-		d.setTime(factSince, now.Truncate(time.Hour))
-		e := audit.Entry{Act: audit.HoldSet, By: string(s.member), List: string(list), Subject: id}
-		if anotherOrganiser(v.memberStatements(), s.member, now) {
+		d.setTime(factSince, now.Truncate(time.Second))
+		until, two := wholeSeconds(now, now.Add(policyOf[ActHold].wait)), false
+		for _, h := range before {
+			by := v.statement(h.fact(factBy))
+			switch {
+			case h.fact(factBy) != string(s.member):
+				two = two || isOrganiser(by) && !v.expelled(now)[by.object] && s.countsAsSecond(now)
+			case !h.stands(now):
+				until = now
+			case untilOf(h).Before(until):
+				until = untilOf(h)
+			}
+		}
+		switch {
+		case alone, two:
+		case !until.After(now):
+			return e, &Error{Kind: Conflict, Op: op, Code: "hold-lapsed", Msg: "a hold of yours on it lapsed in the last 30 days, as nobody agreed: it takes another organiser now",
+				Hint: "another organiser runs: rallyvault hold set"}
+		default:
 			w := newDraft(kindWait, v.ID(), newID())
 			w.facts[factAct], w.facts[factBy], w.facts[factSubject] = ActHold, string(s.member), id
 			w.facts[factStatus] = WaitOpen
-			until := wholeSeconds(now, now.Add(policyOf[ActHold].wait))
 			w.setTime(factUntil, until)
 			d.setTime(factUntil, until)
 			e.Deadline = &until
@@ -201,19 +286,16 @@ func (s *Session) SetHold(ctx context.Context, list ListID, reason string) (*Hol
 		e.Reason, err = s.sealWhy(ctx, d, blobWhy, reason)
 		return e, err
 	}, func(t *actTx) error {
-		for _, h := range t.holds(func(h *statement) bool { return h.stands(t.now) && h.fact(factList) == string(list) }) {
-			e := &Error{Kind: Conflict, Op: op, Code: "held-already", Msg: "a hold stands on it already", Hint: "rallyvault hold ls shows it"}
-			if h.fact(factUntil) != "" {
-				e.Msg += ", and lapses unless another organiser agrees"
-				e.Hint = "agree to it: rallyvault waiting ls"
-			}
-			return e
+		if alone == t.anotherOrganiser(s.member) || !slices.Equal(t.holds(provisional), before) ||
+			len(t.holds(func(h *statement) bool {
+				return h.stands(t.now) && h.fact(factList) == string(list) && h.object != id
+			})) > 0 {
+			return errOvertaken()
 		}
-		if list != "" {
-			// What was decided before is done: its locks may be gone already.
-			if cur := t.current(string(list)); cur != nil && (cur.kind != kindList || cur.fact(factEnding) != "" || !t.now.Before(deadlineOf(cur)) && !t.held(string(list))) {
-				return goneList()
-			}
+		// What has ended is over: its locks may be gone already.
+		if cur := t.current(string(list)); list != "" && cur != nil &&
+			(cur.kind != kindList || cur.fact(factEnding) != "" || !t.now.Add(holdMargin).Before(deadlineOf(cur)) && !t.held(string(list))) {
+			return goneList()
 		}
 		return nil
 	})
@@ -222,6 +304,35 @@ func (s *Session) SetHold(ctx context.Context, list ListID, reason string) (*Hol
 	}
 	v.noteNow()
 	return s.hold(ctx, v.statement(id))
+}
+
+// countsAsSecond reports whether the member counts as a second organiser.
+func (s *Session) countsAsSecond(now time.Time) bool {
+	m := s.v.statement(string(s.member))
+	return isOrganiser(m) && !now.Before(m.countsFrom())
+}
+
+// heldPastEnd returns the ids of lists that have ended and are held, sorted.
+func (v *Vault) heldPastEnd(now time.Time) (ids []string) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for id, l := range v.lists {
+		ended := l.damage != nil && l.damage.ended || l.damage == nil && l.manifest.kind != kindList
+		if !ended && !now.Add(holdMargin).Before(l.deadline()) && v.isHeld(id, now) {
+			ids = append(ids, string(id))
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func errHeldAlready(op string, h *statement) error {
+	e := &Error{Kind: Conflict, Op: op, Code: "held-already", Msg: "a hold stands on it already", Hint: "rallyvault hold ls shows it"}
+	if h.fact(factUntil) != "" {
+		e.Msg += ", and lapses unless another organiser agrees"
+		e.Hint = "another organiser agrees, or sets it too: rallyvault waiting ls"
+	}
+	return e
 }
 
 // sealWhy seals a reason to P, for organisers, and returns the hash of the sealed form.

@@ -334,9 +334,11 @@ func (u *turnover) dropHoldings(op string, who *statement, concerns func(*statem
 		u.draft(self).remove(h.name)
 	}
 	last := 0
+	kept := false // one of them has ended, and a hold keeps it
 	for _, m := range lists {
 		if stewards := stewardsOf(m); len(stewards) == 1 && string(stewards[0]) == who.object {
 			last++
+			kept = kept || !m.lives(u.v.clock.now())
 		}
 		for _, h := range m.holdings(who.object) {
 			u.draft(m).remove(h.name)
@@ -344,9 +346,13 @@ func (u *turnover) dropHoldings(op string, who *statement, concerns func(*statem
 		}
 	}
 	if last > 0 {
-		return nil, nil, &Error{Kind: Conflict, Op: op, Code: "last-steward", Params: map[string]string{"lists": fmt.Sprint(last)},
+		e := &Error{Kind: Conflict, Op: op, Code: "last-steward", Params: map[string]string{"lists": fmt.Sprint(last)},
 			Msg:  fmt.Sprintf("this member is the only steward of %d lists, which nobody could open any more", last),
 			Hint: "with recovery shares, rallyvault recover --handle gives the member a new passphrase; else destroy the lists first"}
+		if kept {
+			e.Hint = "a list among them has ended, and a hold keeps it for whoever is to open it: lift the hold first, rallyvault hold ls"
+		}
+		return nil, nil, e
 	}
 	return self, lists, nil
 }

@@ -213,8 +213,10 @@ func (v *Vault) untilNext() time.Duration {
 		if _, due := v.due(l, now); due {
 			return 0
 		}
+		if v.isHeld(l.id, now) {
+			continue // until the hold ends
+		}
 		switch {
-		case v.isHeld(l.id, now): // until the hold ends
 		case l.damage != nil && !l.damage.ended:
 			wait = min(wait, l.damage.deadline.Sub(now))
 		case l.damage == nil && l.manifest.kind == kindList:

@@ -76,7 +76,7 @@ type ListDetail struct {
 	Inbox     int // sign-ups not merged yet
 	Shareable ConsentCounts
 	Hold      *Hold       // nil: nothing keeps the list from being destroyed
-	Extended  []Extension // for its stewards, the later deadlines that were asked for
+	Extended  []Extension // for its stewards, the later deadlines that were asked for and not refused
 }
 
 // ConsentCounts says how many contacts agreed to be shared with partners.

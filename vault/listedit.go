@@ -96,6 +96,9 @@ func (s *Session) editList(ctx context.Context, id ListID, e ListEdit) error {
 	}
 	err = s.do(ctx, func(t *actTx) error {
 		if e.DropField != "" {
+			if err := t.notHeld("vault.EditList", m.object); err != nil {
+				return err
+			}
 			for _, a := range t.accesses(m.object) {
 				if !slices.Contains(known, a) {
 					return errOvertaken()
@@ -521,6 +524,8 @@ func (s *Session) ShortenList(ctx context.Context, id ListID, to time.Time) (*Li
 	defer unlock()
 	to = to.UTC().Truncate(time.Second)
 	switch now := s.v.clock.now(); {
+	case s.v.held(id): // it would be closed for good, and destroyed with the end of the hold
+		return nil, errHeld(op)
 	case !to.After(now):
 		return nil, &Error{Kind: Invalid, Op: op, Code: "deadline-past", Fields: []FieldError{{"to", "in the past"}},
 			Msg: "that time has passed", Hint: "to end the list now, destroy it"}
@@ -531,6 +536,9 @@ func (s *Session) ShortenList(ctx context.Context, id ListID, to time.Time) (*Li
 	d := m.draft()
 	d.setTime(factDeadline, to)
 	err = s.do(ctx, func(t *actTx) error {
+		if err := t.notHeld(op, m.object); err != nil {
+			return err
+		}
 		if err := d.store(t); err != nil {
 			return err
 		}

@@ -272,6 +272,9 @@ func (t *actTx) endNotice(list string, id NoticeID, by string) error {
 	if m == nil || !m.lives(t.now) {
 		return errNoNotice()
 	}
+	if err := t.notHeld("vault.DropNotice", list); err != nil {
+		return err
+	}
 	if _, ok := m.notices()[id]; !ok {
 		return errNoNotice()
 	}
@@ -288,12 +291,15 @@ func (v *Vault) lapseNotices(ctx context.Context) error {
 	now := v.clock.now()
 	_, lists := v.snapshot()
 	for _, m := range lists {
+		if v.held(ListID(m.object)) {
+			continue
+		}
 		for id, until := range m.notices() {
 			if now.Before(until) {
 				continue
 			}
 			err := v.do(ctx, func(t *actTx) error { return t.endNotice(m.object, id, audit.ByDeadline) })
-			if err != nil && KindOf(err) != NotFound {
+			if err != nil && KindOf(err) != NotFound && !hasCode(err, codeHeld) {
 				return err
 			}
 			v.sweepSoon()

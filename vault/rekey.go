@@ -236,6 +236,8 @@ var errRekeyOvertaken = &Error{Kind: Conflict, Op: "vault.rekey", Code: "rekey-o
 func (k *rekeying) commit(ctx context.Context) error {
 	v, m := k.s.v, k.m
 	count := int64(m.rows())
+	newL := k.d.fact(factEpoch) != m.fact(factEpoch)
+	var asked, lost []*statement // erasures that wait, as they do under a hold; and damaged ones
 	return k.s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
 		entry := audit.Entry{Act: audit.ListRekey, By: string(k.s.member), List: m.object, Count: &count}
 		if v.statement(m.object) != m {
@@ -248,11 +250,22 @@ func (k *rekeying) commit(ctx context.Context) error {
 				return entry, err
 			}
 		}
+		if newL {
+			var err error
+			if asked, lost, err = k.resealErasures(ctx, u); err != nil {
+				return entry, err
+			}
+		}
 		return entry, nil
 	}, func(t *actTx) error {
-		if k.d.fact(factEpoch) != m.fact(factEpoch) {
-			if err := t.noneWait(m.object); err != nil {
+		if newL {
+			if err := t.noneWait(m.object, asked...); err != nil {
 				return err
+			}
+			for _, e := range lost {
+				if err := t.remove(e); err != nil {
+					return err
+				}
 			}
 		}
 		for _, g := range m.segments[:len(m.segments)-len(k.beyond())] {
@@ -262,6 +275,31 @@ func (k *rekeying) commit(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// resealErasures seals those that wait for the list to the new L. Of one that is damaged
+// nobody can know whom it was about.
+func (k *rekeying) resealErasures(ctx context.Context, u *turnover) (all, lost []*statement, err error) {
+	all = k.s.v.erasuresOf(k.m.object)
+	for _, e := range all {
+		l, err := k.s.listKey(ctx, k.m)
+		if err != nil {
+			return nil, nil, err
+		}
+		body, err := k.s.v.openBlob(ctx, e, blobPerson, erasureBinding(e), l)
+		if beyondRepair(err) {
+			lost = append(lost, e)
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := u.draft(e).seal(blobPerson, erasureBinding(e), body, k.to); err != nil {
+			return nil, nil, err
+		}
+		clear(body)
+	}
+	return all, lost, nil
 }
 
 // renew gives the holder of a grant the new keys of its fields, and seals what

@@ -117,7 +117,7 @@ func diskLines() []lineKind {
 			"fact access.add-day", "fact access.add-today", "fact access.reason-to", "fact access.answer-to", "fact access.until-stop"}, (*reporter).accessLines},
 		{"slices", []string{"fact access.people"}, (*reporter).sliceLines},
 		{"waiting", []string{"fact wait.act", "fact wait.by", "fact wait.subject", "fact wait.status", "fact wait.until", "fact wait.ended", "fact wait.to"}, (*reporter).waitLines},
-		{"holds", []string{"fact hold.list", "fact hold.by", "fact hold.since", "fact hold.status", "fact hold.until", "fact hold.ended"}, (*reporter).holdLines},
+		{"holds", []string{"fact hold.list", "fact hold.by", "fact hold.since", "fact hold.status", "fact hold.until", "fact hold.ended", "fact hold.also"}, (*reporter).holdLines},
 		{"partners", nil, (*reporter).partnerLines},
 		{"exports", []string{"fact export.list", "fact export.member", "fact export.partners", "fact export.fields", "fact export.format", "fact export.status", "fact export.contacts",
 			"fact export.withheld-no", "fact export.withheld-unasked", "fact export.asked-at", "fact export.free", "fact export.until", "fact export.delete-by", "fact export.bytes",
@@ -370,14 +370,14 @@ func (r *reporter) holdLines() (string, []ReportItem, error) {
 		if h.fact(factList) != "" {
 			on = "list " + h.fact(factList)
 		}
-		text := fmt.Sprintf("%s: on %s, set by %s in the hour of %s", h.fact(factStatus), on, h.fact(factBy), h.fact(factSince))
+		text := fmt.Sprintf("%s: on %s, set by %s at %s", h.fact(factStatus), on, h.fact(factBy), h.fact(factSince))
 		if until != "" {
 			text += ", until " + until + " unless another organiser agrees"
 		}
 		items = append(items, ReportItem{ID: h.object, Text: text,
-			Values: values("status", h.fact(factStatus), "list", h.fact(factList), "by", h.fact(factBy), "since", h.fact(factSince), "until", until, "ended", h.fact(factEnded))})
+			Values: values("status", h.fact(factStatus), "list", h.fact(factList), "by", h.fact(factBy), "since", h.fact(factSince), "also", h.fact(factAlso), "until", until, "ended", h.fact(factEnded))})
 	}
-	return shows(len(items), "hold, by which nothing is destroyed, stands or ended lately", "holds, by which nothing is destroyed, stand or ended lately", "on which list, or on everything, who (by id) set it in which hour, and until when. The reason is sealed."), items, nil
+	return shows(len(items), "hold, by which nothing is destroyed, stands or ended lately", "holds, by which nothing is destroyed, stand or ended lately", "on which list, or on everything, who (by id) set it when, and until when. The reason is sealed."), items, nil
 }
 
 func (r *reporter) partnerLines() (string, []ReportItem, error) {
@@ -425,12 +425,18 @@ func (r *reporter) destroyed() (string, []ReportItem, error) {
 		if m.kind != kindDestroyed {
 			when = "being destroyed"
 		}
+		text, v := when, values("destroyed", m.fact(factDestroyed), "created", m.fact(factCreated))
 		contacts := int64(m.rows())
 		if m.kind == kindDestroyed {
 			contacts = m.int(factContacts)
 		}
-		items = append(items, ReportItem{ID: m.object, Text: fmt.Sprintf("%s; made on %s, held %s", when, m.fact(factCreated), number(int(contacts), "contact", "contacts")),
-			Values: values("destroyed", m.fact(factDestroyed), "created", m.fact(factCreated), "contacts", contacts)})
+		if m.kind == kindDestroyed && m.fact(factContacts) == "" {
+			text += "; nobody can say how many it held, as its manifest was damaged"
+		} else {
+			v["contacts"] = contacts
+			text += fmt.Sprintf("; made on %s, held %s", m.fact(factCreated), number(int(contacts), "contact", "contacts"))
+		}
+		items = append(items, ReportItem{ID: m.object, Text: text, Values: v})
 	}
 	return shows(len(items), "list that was destroyed", "lists that were destroyed", "the id, when it was made and destroyed, how many contacts it held, and a certificate signed by the service's log key."), items, nil
 }

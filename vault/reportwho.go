@@ -50,7 +50,7 @@ func (r *reporter) passphrases() (string, []ReportItem, error) {
 				return "", nil, err
 			}
 			lists = append(lists, l.object)
-			parts = append(parts, fmt.Sprintf("all of %s: %s of %s, until %s%s", name, spaced(l.fact(factFields)), number(l.rows(), "contact", "contacts"), l.fact(factDeadline),
+			parts = append(parts, fmt.Sprintf("all of %s: %s of %s, until %s%s", name, spaced(l.fact(factFields)), number(l.rows(), "contact", "contacts"), r.until(l),
 				either(l.fact(factUntilStop) != "", ", and only while the service runs, as its locks are in memory", "")))
 		}
 		for _, a := range r.given[id] {
@@ -89,6 +89,14 @@ func (r *reporter) called(l *statement) (string, error) {
 		return "list " + l.object, err
 	}
 	return fmt.Sprintf("list %s (%q)", l.object, title), nil
+}
+
+// until says until when a list opens.
+func (r *reporter) until(l *statement) string {
+	if l.lives(r.now) {
+		return l.fact(factDeadline)
+	}
+	return "the hold on it is lifted, as it ended on " + l.fact(factDeadline)
 }
 
 // living returns a list that has not ended, nil if there is none of that id.
@@ -211,7 +219,7 @@ func absentLines() []lineKind {
 		{"until-stop", nil, (*reporter).untilStop},
 		{"destroyed", nil, (*reporter).gone},
 		{"ended", nil, (*reporter).endedAccess},
-		{"erased", nil, say("People who were erased: their values are gone from every list whose steward has opened it since. A keyed mark that knows them again, should they be imported once more, is sealed to the stewards.")},
+		{"erased", nil, say("People who were erased: their values are gone from every list whose steward has opened it since, but not while a hold keeps them there. What a partner has to be told of them is kept, sealed to the stewards, until it was. A keyed mark that knows them again, should they be imported once more, is sealed to the stewards.")},
 		{"caveat-file-system", nil, (*reporter).fileSystem},
 		{"caveat-snapshots", nil, say("Not covered: whoever copied the slot file before something was destroyed can still open that with a passphrase of its day. Snapshots of machines and backups of whole disks make such copies.")},
 		{"caveat-elsewhere", nil, say("Not covered: what a proxy in front of the service, the host or a network provider notes of who connects and when, and what lies on members' own devices.")},

@@ -190,7 +190,7 @@ func (s *Session) review(ctx context.Context) (*Review, error) {
 	for _, m := range lists {
 		l := ReviewList{ID: ListID(m.object), Fields: words(fieldsOf(m)), Deadline: deadlineOf(m), Contacts: m.rows(),
 			Stewards: len(stewardsOf(m)), Private: m.fact(factPrivate) != "", Covered: string(coverageOf(self, m))}
-		if !l.Private || isSteward(m, s.member) {
+		if _, _, err := s.open(l.ID); err == nil { // not what has ended under a hold
 			t, err := s.title(ctx, m)
 			if kind := KindOf(err); err != nil && kind != CannotOpen && kind != Gone && err != errChanged {
 				return nil, err

@@ -105,6 +105,11 @@ func (s *statement) clone() *statement {
 	return &c
 }
 
+func (s *statement) hasBlob(name string) bool {
+	_, ok := s.blobs[name]
+	return ok
+}
+
 func (s *statement) fact(key string) string { return s.facts[key] }
 
 func (s *statement) int(key string) int64 {

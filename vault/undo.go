@@ -551,6 +551,9 @@ func (u *undoing) commit(ctx context.Context) error {
 	removed, restored, kept := int64(u.result.Removed), int64(u.result.Restored), int64(u.result.Kept)
 	ending := u.s.endAllCopies(u.m)
 	err := u.s.do(ctx, func(t *actTx) error {
+		if err := t.notHeld("vault.UndoImport", u.m.object); err != nil {
+			return err
+		}
 		for _, c := range u.put {
 			if err := t.PutColumn(u.m.object, c.segment, c.name, c.sum, c.data); err != nil {
 				return err

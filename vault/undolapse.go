@@ -49,7 +49,7 @@ func (l *listState) undoUntil(now time.Time) time.Time {
 
 func (t *actTx) lapseUndo(object string) error {
 	cur := t.current(object)
-	if cur == nil || !cur.lives(t.now) {
+	if cur == nil || !cur.lives(t.now) || t.held(object) {
 		return nil
 	}
 	d := cur.draft()

@@ -407,6 +407,9 @@ func (s *Session) Refuse(ctx context.Context, id WaitID, reason string) error {
 		if x := v.statement(w.fact(factSubject)); w.fact(factAct) == ActExport && x != nil && x.waitsForRelease(now) {
 			u.draft(x).dropMessage(ExportRefused)
 		}
+		if m := v.statement(w.fact(factSubject)); w.fact(factAct) == ActExtend && m != nil && m.lives(now) && m.hasBlob(blobExtended+w.object) {
+			u.draft(m).remove(blobExtended + w.object)
+		}
 		if reason == "" {
 			return e, nil
 		}
@@ -549,7 +552,7 @@ func (v *Vault) lapseWaits(ctx context.Context) error {
 			if err == nil {
 				_, err = v.end(ctx, l, string(by))
 			}
-			if err != nil && KindOf(err) != Gone && !hasCode(err, "held") {
+			if err != nil && KindOf(err) != Gone && !hasCode(err, codeHeld) {
 				return err
 			}
 		}

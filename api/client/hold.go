@@ -14,9 +14,9 @@ type Hold struct {
 	List   vault.ListID `json:"list,omitempty"` // on which it is; absent also of a list that the caller does not see
 	All    bool         `json:"all"`            // it is on everything
 	By     string       `json:"by"`             // handle
-	Since  time.Time    `json:"since"`          // the hour
-	Until  *time.Time   `json:"until"`          // when it lapses unless another organiser agrees; nil: it stands until it is lifted
-	Status string       `json:"status"`         // standing, lifted or lapsed
+	Since  time.Time    `json:"since"`
+	Until  *time.Time   `json:"until"`  // when it lapses unless another organiser agrees; nil: it stands until it is lifted
+	Status string       `json:"status"` // standing, lifted or lapsed
 	Reason string       `json:"reason,omitempty"`
 	Lifted string       `json:"lifted_reason,omitempty"` // both for organisers
 }

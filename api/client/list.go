@@ -53,7 +53,7 @@ type Figures struct {
 	Extended []Extended `json:"extended,omitempty"` // for stewards
 }
 
-// An Extended is a later deadline that somebody asked for; another one may have refused it.
+// An Extended is a later deadline that somebody asked for, and nobody refused.
 type Extended struct {
 	By     string    `json:"by"`
 	At     time.Time `json:"at"` // the hour
