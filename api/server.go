@@ -204,6 +204,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.GET("/v1/audit/proofs/consistency", s.member(s.getConsistency))
 	e.POST("/v1/audit/verifications", s.opening(s.postVerification))
 	e.GET("/v1/audit/export", s.streaming(s.getAuditExport))
+	e.POST("/v1/backups", s.streaming(postBackup))
 
 	e.GET("/", s.pages.GetRoot)
 	e.GET("/setup/:token", s.pages.GetSetup)

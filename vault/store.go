@@ -47,6 +47,12 @@ type Store interface {
 	// the length of each blob, in no order and without reading it.
 	Stock(ctx context.Context, blob func(object, name string, size int64) error) (*Stock, error)
 
+	// Dump yields every row, as it is at one moment: statements first, then blobs,
+	// columns, sign-ups, and the audit trail in its order. Before the data of a row is
+	// read, wants is asked for it; a row's data is good until yield returns. Nothing
+	// that is deleted meanwhile leaves the write-ahead log before it has ended.
+	Dump(ctx context.Context, wants func(*Row) bool, yield func(*Row) error) error
+
 	// Check looks at the structure of what is stored, and returns a CannotOpen
 	// error if nothing should be written into it.
 	Check(ctx context.Context) error

@@ -101,6 +101,8 @@ const (
 	VaultShutdownCancel Act = "vault.shutdown.cancel" // By called off the date that was set
 	VaultShutdownIntent Act = "vault.shutdown.intent" // the end of the vault was decided and it is closed to everybody; its locks are still to be overwritten
 	VaultShutdown       Act = "vault.shutdown"        // the vault ended: all locks were overwritten and all objects deleted, and what any entry before vouched for is gone; Count is the number of lists that it destroyed
+	VaultBackup         Act = "vault.backup"          // By made a backup; committed before the first byte leaves
+	VaultRestore        Act = "vault.restore"         // the database was put back from a backup, and what the trail says has ended since was ended in it; Count entries that had been written are missing
 )
 
 // Valid reports whether a is one of the acts above.
@@ -119,7 +121,8 @@ func (a Act) Valid() bool {
 		ListExtend, HoldSet, HoldAgree, HoldLift, HoldLapse, HoldPurge,
 		WaitOpen, WaitAgree, WaitAgreeInvitee, WaitSilence, WaitRefuse, WaitLapse,
 		ContactAdd, ContactCorrect, ContactErase, ContactFind,
-		VaultRenew, VaultSilence, VaultShutdownSet, VaultShutdownCancel, VaultShutdownIntent, VaultShutdown:
+		VaultRenew, VaultSilence, VaultShutdownSet, VaultShutdownCancel, VaultShutdownIntent, VaultShutdown,
+		VaultBackup, VaultRestore:
 		return true
 	}
 	return false

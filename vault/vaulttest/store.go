@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -56,6 +57,7 @@ func TestStore(t *testing.T, open func(t *testing.T, dir string) ClosingStore) {
 		"delete all":         testDeleteAll,
 		"cancelled":          testCancelled,
 		"walks end on error": testWalksEnd,
+		"dump":               testDump,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, &storeTest{t, fresh(t)}) })
 	}
@@ -576,5 +578,76 @@ func testWalksEnd(t *testing.T, s *storeTest) {
 	_, err3 := s.Stock(t.Context(), func(string, string, int64) error { calls = append(calls, "blob"); return enough })
 	if err != enough || err2 != enough || err3 != enough || !slices.Equal(calls, []string{"statement", "segment", "blob"}) {
 		t.Errorf("got %v %v %v after %v, want the error after one of each", err, err2, err3, calls)
+	}
+}
+
+// testDump: a dump is of one moment, in its order, of what is wanted; and nothing that is
+// deleted meanwhile is cleared away before it has ended.
+func testDump(t *testing.T, s *storeTest) {
+	l, err := audit.New(audittest.Origin, audittest.Key(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 { // two checkpoints, over one entry and three
+		staged := l.Stage()
+		for range n + 1 {
+			if _, err := staged.Append(audittest.Entry(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, err := staged.Seal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.update(func(tx vault.Tx) error { return tx.AppendLog(b) })
+		if err := l.Commit(staged); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.update(func(tx vault.Tx) error { return errors.Join(s.fill(tx, "a"), s.fill(tx, "b")) })
+
+	read := func(wants func(*vault.Row) bool, each func()) (kinds string, lines []string) {
+		err := s.Dump(t.Context(), wants, func(r *vault.Row) error {
+			kinds += string(r.Kind)
+			lines = append(lines, fmt.Sprintf("%c %s %d %s %x %s", r.Kind, r.Of, r.Number, r.Name, r.Sum[:2], r.Data))
+			each()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kinds, lines
+	}
+	all := func(*vault.Row) bool { return true }
+	kinds, before := read(all, func() {})
+	if ordered := regexp.MustCompile("^oob+c+iiekeek$"); !ordered.MatchString(kinds) {
+		t.Errorf("got the kinds %q, want %s", kinds, ordered)
+	}
+	once, busy := false, false
+	_, during := read(all, func() {
+		if once {
+			return
+		}
+		once = true
+		s.update(func(tx vault.Tx) error { return errors.Join(tx.DeleteBlobs("b"), tx.DeleteSegment("b", 1)) })
+		done, err := s.Reclaim(t.Context())
+		busy = err == nil && !done
+	})
+	if d := cmp.Diff(before, during); d != "" {
+		t.Errorf("what was deleted meanwhile is missing: %s", d)
+	}
+	if !busy {
+		t.Error("the log was emptied while somebody read what is in it")
+	}
+	if _, after := read(all, func() {}); cmp.Equal(before, after) {
+		t.Error("what was deleted is still there")
+	}
+	kinds, _ = read(func(r *vault.Row) bool { return r.Data == nil && r.Kind == vault.RowBlob && r.Of == "a" }, func() {})
+	if ordered := regexp.MustCompile("^b+ekeek$"); !ordered.MatchString(kinds) {
+		t.Errorf("got the kinds %q, want %s", kinds, ordered)
+	}
+	failed := errors.New("enough")
+	if err := s.Dump(t.Context(), all, func(*vault.Row) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("got %v, want the error of yield", err)
 	}
 }
