@@ -182,7 +182,8 @@ func (f *File) BackupKey() (crypto.Secret, error) {
 }
 
 // Seen returns the newest time, UTC in whole milliseconds, that was noted since
-// the last SetClock, and the greatest log size ever. The time is zero when none was.
+// the last SetClock, and the greatest log size since the last SetLogSize. The time is
+// zero when none was.
 func (f *File) Seen() (t time.Time, logSize int64) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -190,7 +191,7 @@ func (f *File) Seen() (t time.Time, logSize int64) {
 }
 
 // Note records a time and a log size. Each is kept if it is greater than what was
-// seen before and ignored if not, so neither ever goes back.
+// seen before and ignored if not, so neither ever goes back by it.
 //
 // After EndLogKey nothing is noted any more.
 //
@@ -204,12 +205,18 @@ func (f *File) Note(t time.Time, logSize int64, sync bool) error {
 
 // SetClock records a time that may be earlier than the newest seen, because
 // somebody has declared the system clock right. It is the one way back, and for the
-// time alone: the log size still never goes back. It is on the device when SetClock
-// returns.
+// time alone. It is on the device when SetClock returns.
 func (f *File) SetClock(t time.Time, logSize int64) error {
 	return f.note(true, func(s seen) seen {
 		return seen{s.counter + 1, max(0, t.UnixMilli()), max(s.logSize, logSize)}
 	})
+}
+
+// SetLogSize records a log size that may be less than the greatest seen, because
+// somebody has put back a database from before, and knows that its log is shorter. It
+// is the one way back for it. It is on the device when SetLogSize returns.
+func (f *File) SetLogSize(logSize int64) error {
+	return f.note(true, func(s seen) seen { return seen{s.counter + 1, s.millis, logSize} })
 }
 
 // note writes what advance makes of the newest values, if that is anything new.

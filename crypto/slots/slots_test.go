@@ -351,6 +351,33 @@ func TestSetClock(t *testing.T) {
 	}
 }
 
+// TestSetLogSize: it is the one way back for the log size, and leaves the time.
+func TestSetLogSize(t *testing.T) {
+	dir := dataDir(t)
+	f := found(t, dir)
+	noon := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+	if err := f.Note(noon, 10, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SetLogSize(4); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Note(noon, 3, true); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	f = open(t, dir)
+	if at, size := f.Seen(); !at.Equal(noon) || size != 4 {
+		t.Errorf("got %v, %d, want %v, 4", at, size, noon)
+	}
+	if err := f.Note(noon, 5, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, size := f.Seen(); size != 5 {
+		t.Errorf("got %d, want 5: it goes on from there", size)
+	}
+}
+
 func TestWipe(t *testing.T) {
 	dir := dataDir(t)
 	f := found(t, dir)
