@@ -169,6 +169,7 @@ type edit struct {
 	destroys   bool        // people, or values; a hold keeps them
 	ending     *ending     // copies that end with it; nil: none can
 	notices    []string    // what partners have to be told of it: their ids
+	erased     []string    // contacts that entries after the first name, so that a backup does not bring them back
 }
 
 func (s *Session) newEdit(ctx context.Context, m *statement) (*edit, error) {
@@ -283,6 +284,11 @@ func (e *edit) commit(ctx context.Context, entry audit.Entry) error {
 		}
 		if err := t.record(entry); err != nil {
 			return err
+		}
+		for _, id := range e.erased {
+			if err := t.record(audit.Entry{Act: audit.ContactErase, By: entry.By, List: entry.List, Subject: id}); err != nil {
+				return err
+			}
 		}
 		if err := e.carriesOut.recordLost(t); err != nil {
 			return err

@@ -254,6 +254,20 @@ func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choo
 	return s.erasePlaces(ctx, m, places, nil)
 }
 
+// maxErasedNamed is of how many people who are erased together the audit trail has the
+// ids, which are random: who restores a backup has to know whom not to bring back.
+// More than that nobody erases but by emptying a list.
+const maxErasedNamed = 10_000
+
+// namesOf are ids of contacts as the trail has them, sorted.
+func namesOf(ids map[[16]byte]bool) (out []string) {
+	for id := range ids {
+		out = append(out, string(contactID(id)))
+	}
+	slices.Sort(out)
+	return out
+}
+
 // erasePlaces erases contacts of one list, which stand in its order. asked is what
 // was asked for by others and is carried out by it, nil for nothing.
 func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place, asked *carriedOut) (done erased, err error) {
@@ -326,7 +340,14 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 	if err := e.draftNotices(was, values, r); err != nil {
 		return done, err
 	}
-	if err := e.commit(ctx, audit.Entry{Act: audit.ContactErase, Count: &count}); err != nil {
+	entry := audit.Entry{Act: audit.ContactErase, Count: &count}
+	switch ids := namesOf(gone); {
+	case len(ids) == 1:
+		entry.Subject = ids[0]
+	case len(ids) <= maxErasedNamed:
+		e.erased = ids
+	}
+	if err := e.commit(ctx, entry); err != nil {
 		return erased{}, err
 	}
 	for _, x := range was {

@@ -27,7 +27,7 @@ const (
 
 	RecoveryRenew Act = "recovery.renew" // new recovery shares were made, those before are dead; Count is the number of lists they cover
 	RecoveryCover Act = "recovery.cover" // Count lists were sealed to the recovery shares that there are
-	GroupRekey    Act = "group.rekey"    // P was replaced by one that nobody who lost a grant to export has
+	GroupRekey    Act = "group.rekey"    // P was replaced by one that nobody who lost a grant to export has; or, after a restore, O and P by ones that nobody has who was disabled
 	SigningRenew  Act = "signing.renew"  // By put another OpenPGP key in place of the group's
 
 	ListCreate        Act = "list.create"         // a list was made; Deadline is its end
@@ -92,7 +92,7 @@ const (
 
 	ContactAdd     Act = "contact.add"     // Subject was added
 	ContactCorrect Act = "contact.correct" // Fields of Subject were corrected
-	ContactErase   Act = "contact.erase"   // Count contacts were erased from List
+	ContactErase   Act = "contact.erase"   // Count contacts were erased from List: Subject, or if there are more those of the entries that follow without a count
 	ContactFind    Act = "contact.find"    // a search in List gave Count contacts; what was searched for is not kept
 
 	VaultRenew          Act = "vault.renew"           // By, an organiser, said that the group is there still
