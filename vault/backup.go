@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/agebox"
@@ -40,6 +41,12 @@ func (s *Session) Backup(ctx context.Context, w io.Writer) error {
 		return errOrganisersOnly(op, "make backups")
 	}
 	v := s.v
+	select {
+	case v.backingUp <- struct{}{}:
+		defer func() { <-v.backingUp }()
+	default:
+		return &Error{Kind: Unavailable, Op: op, Code: "backup-running", RetryAfter: 10 * time.Second, Msg: "a backup is being made already", Hint: "try again when it has ended"}
+	}
 	err := s.do(ctx, func(t *actTx) error {
 		return t.record(audit.Entry{Act: audit.VaultBackup, By: string(s.member)})
 	})
@@ -211,8 +218,13 @@ func (v *Vault) backupLocks(h *backupHeader, in *inBackup, r *agebox.Recipient) 
 			if ref.lock == (slots.ID{}) || !s.lockInBackup(name) {
 				continue
 			}
-			if lock, ok := v.slots.Lock(ref.lock); ok {
+			lock, ok := v.slots.Lock(ref.lock)
+			switch {
+			case ok:
 				secrets.Locks[ref.lock.String()] = base64.StdEncoding.EncodeToString(lock[:])
+			case s.kind == kindVault:
+				// O, P or the shares were replaced meanwhile: nothing else would open.
+				return nil, errChanged
 			}
 		}
 	}

@@ -48,6 +48,12 @@ func (v *Vault) erasuresOf(list string) (out []*statement) {
 	return out
 }
 
+// restoredErasures reports whether somebody is still to be erased from a list whom a
+// backup has brought back. Nobody reads it but stewards, who erase first.
+func (v *Vault) restoredErasures(list string) bool {
+	return slices.ContainsFunc(v.erasuresOf(list), func(e *statement) bool { return e.fact(factRestored) != "" })
+}
+
 // erasures is Vault.erasuresOf within an act.
 func (t *actTx) erasures(list string) (out []*statement) {
 	for _, e := range append(t.v.erasuresOf(list), t.pendingOf(kindErasure)...) {

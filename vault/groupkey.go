@@ -50,9 +50,7 @@ func (s *Session) replaceGroupKey(ctx context.Context, u *turnover, r *regroup, 
 	d.setInt("epoch-"+r.key, epoch+1)
 	d.remove(recipientName(epoch, r.key))
 	d.setRecipient(recipientName(epoch+1, r.key), r.fresh.Recipient())
-	if r.key == keyP {
-		delete(d.facts, factLeft)
-	}
+	delete(d.facts, map[string]string{keyO: factLeftO, keyP: factLeft}[r.key])
 	for _, in := range slices.Concat([]*statement{self}, members, u.accesses) {
 		if len(in.wrapsOf(r.key)) == 0 {
 			continue

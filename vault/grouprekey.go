@@ -19,6 +19,10 @@ const (
 	factLostGroupEpoch = "lost-group-epoch" // of an access: that of the P which its holder lost with every other key, see returnAccess
 )
 
+// factLeftO is factLeft for O: a backup has brought back the one of before somebody was
+// disabled. Otherwise O is replaced in the act that disables.
+const factLeftO = "left-O"
+
 // grantGroupKey wraps P to the holder of a grant to export.
 func (s *Session) grantGroupKey(ctx context.Context, u *turnover, d *draft, who *statement) error {
 	if s.role() != Organiser {
@@ -55,8 +59,16 @@ func keptGroupKey(a, self *statement) bool {
 	return gaveGroupKey(a, self) && (a.fact(factStatus) != StatusGranted || a.fact(factLostGroupEpoch) == self.fact("epoch-P"))
 }
 
-// groupRekeyPending is rekeyPending for P.
-func (v *Vault) groupRekeyPending() bool {
+// groupRekeyPending is rekeyPending for P, and for O after a restore.
+func (v *Vault) groupRekeyPending() bool { return v.leftP() || v.leftO() }
+
+func (v *Vault) leftO() bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.self.fact(factLeftO) != ""
+}
+
+func (v *Vault) leftP() bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.self.fact(factLeft) != "" {
@@ -90,31 +102,48 @@ func (t *actTx) keyLeft() error {
 	return d.store(t)
 }
 
-// rekeyGroup replaces P if that is pending and the member is an organiser. If it
+// rekeyGroup replaces P, or O, if that is pending and the member is an organiser. If it
 // fails it stays pending.
 func (s *Session) rekeyGroup(ctx context.Context) {
 	if s.role() != Organiser || !s.v.groupRekeyPending() {
 		return
 	}
-	if err := s.replaceP(ctx); err != nil && err != errNothing {
-		s.v.log.Warn("the organisers' key could not be replaced; the next sign-in of an organiser tries again", "error", err)
+	if err := s.replaceLeft(ctx); err != nil && err != errNothing {
+		s.v.log.Warn("a key of the group could not be replaced; the next sign-in of an organiser tries again", "error", err)
 	}
 }
 
-// replaceP puts a new P in place of one that somebody may have kept. It returns
+// replaceLeft puts a new P, or O, in place of one that somebody may have kept. It returns
 // errNothing if another organiser was quicker.
-func (s *Session) replaceP(ctx context.Context) error {
+func (s *Session) replaceLeft(ctx context.Context) error {
 	v := s.v
-	r := &regroup{key: keyP}
+	o, p := &regroup{key: keyO}, &regroup{key: keyP}
+	if v.leftO() { // as in disable: titles are sealed to it
+		_, lists := v.snapshot()
+		defer v.holdLists(ctx, lists)()
+	}
 	var members []*statement
 	return s.turnOver(ctx, func(u *turnover) (audit.Entry, error) {
-		self, lists := u.snapshot(func(a *statement) bool { return a.kind == kindAccess && len(a.wrapsOf(keyP)) > 0 })
-		if !v.groupRekeyPending() {
+		leftO, leftP := v.leftO(), v.leftP()
+		self, lists := u.snapshot(func(m *statement) bool {
+			return leftO && len(m.sealedTo(keyO)) > 0 || m.kind == kindAccess && len(m.wrapsOf(keyP)) > 0
+		})
+		if !leftO && !leftP {
 			return audit.Entry{}, errNothing
 		}
 		members = v.groupSealed()
-		if err := s.replaceGroupKey(ctx, u, r, self, members, lists); err != nil {
-			return audit.Entry{}, err
+		if leftO {
+			if err := v.noDamagedList("vault.rekeyGroup"); err != nil {
+				return audit.Entry{}, err
+			}
+			if err := s.replaceGroupKey(ctx, u, o, self, members, lists); err != nil {
+				return audit.Entry{}, err
+			}
+		}
+		if leftP {
+			if err := s.replaceGroupKey(ctx, u, p, self, members, lists); err != nil {
+				return audit.Entry{}, err
+			}
 		}
 		return audit.Entry{Act: audit.GroupRekey, By: string(s.member)}, nil
 	}, func(t *actTx) error {

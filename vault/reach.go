@@ -31,6 +31,10 @@ func (s *Session) reach(id ListID, action string) (*reach, error) {
 	if isSteward(m, s.member) {
 		return &reach{m: m, fields: fieldsOf(m)}, nil
 	}
+	if s.v.restoredErasures(m.object) {
+		return nil, &Error{Kind: Unavailable, Op: "vault.List", Code: "list-restored", RetryAfter: time.Hour,
+			Msg: "the database was put back from a backup, and people who were erased since are still to be erased from this list", Hint: "it opens once a steward of the list has opened it"}
+	}
 	r := &reach{m: m, grants: s.v.grantsOf(m.object, s.member, action, s.v.clock.now())}
 	for _, f := range fieldsOf(m) {
 		if r.by(string(f)) != nil {

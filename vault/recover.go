@@ -77,33 +77,15 @@ func (v *Vault) openRecovery(ctx context.Context, op string, self *statement, gi
 		return nil, nil, &Error{Kind: Conflict, Op: op, Code: "recovery-none", Msg: "this vault has no recovery shares: a lost passphrase is final",
 			Hint: "whoever can still sign in as an organiser can make some: rallyvault recovery renew"}
 	}
-	needed, of, err := parseScheme(self.fact(factRecovery))
+	fitting, unused, subsets, err := self.enough(op, given)
 	if err != nil {
 		return nil, nil, err
 	}
-	fitting, unused := self.fit(given)
-	if len(fitting) < needed {
-		for _, f := range shareFaults {
-			for _, u := range unused {
-				if u.Code == f.code {
-					return nil, nil, &Error{Kind: f.kind, Op: op, Code: u.Code, Msg: u.Text, Hint: f.hint, Params: map[string]string{"share": fmt.Sprint(u.Given)}}
-				}
-			}
-		}
-		return nil, nil, &Error{Kind: Invalid, Op: op, Code: shareFew, Params: map[string]string{"given": fmt.Sprint(len(fitting)), "needed": fmt.Sprint(needed)},
-			Msg: fmt.Sprintf("%d of %d shares are needed, and %d is given", needed, of, len(fitting)), Hint: "ask somebody else who keeps one"}
-	}
-	given = fitting
 	var first error
-	for _, subset := range shares.Subsets(needed, of) {
-		if slices.ContainsFunc(subset, func(n int) bool {
-			return !slices.ContainsFunc(given, func(s shares.Share) bool { return s.Number == n })
-		}) {
-			continue
-		}
+	for _, subset := range subsets {
 		// A copy of R that is damaged must not be the end of it where those
 		// who came have the shares for another.
-		id, err := v.openSubset(ctx, self, subset, given)
+		id, err := v.openSubset(ctx, self, subset, fitting)
 		switch {
 		case err == nil:
 			return id, unused, nil
@@ -114,6 +96,33 @@ func (v *Vault) openRecovery(ctx context.Context, op string, self *statement, gi
 		}
 	}
 	return nil, nil, first
+}
+
+// enough returns those of the shares given that fit, the others, and which of the
+// copies of R they open. It is an error if they open none.
+func (s *statement) enough(op string, given []shares.Share) (fitting []shares.Share, unused []UnusedShare, subsets []shares.Subset, err error) {
+	needed, of, err := parseScheme(s.fact(factRecovery))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	fitting, unused = s.fit(given)
+	if len(fitting) < needed {
+		for _, f := range shareFaults {
+			for _, u := range unused {
+				if u.Code == f.code {
+					return nil, nil, nil, &Error{Kind: f.kind, Op: op, Code: u.Code, Msg: u.Text, Hint: f.hint, Params: map[string]string{"share": fmt.Sprint(u.Given)}}
+				}
+			}
+		}
+		return nil, nil, nil, &Error{Kind: Invalid, Op: op, Code: shareFew, Params: map[string]string{"given": fmt.Sprint(len(fitting)), "needed": fmt.Sprint(needed)},
+			Msg: fmt.Sprintf("%d of %d shares are needed, and %d is given", needed, of, len(fitting)), Hint: "ask somebody else who keeps one"}
+	}
+	subsets = slices.DeleteFunc(shares.Subsets(needed, of), func(u shares.Subset) bool {
+		return slices.ContainsFunc(u, func(n int) bool {
+			return !slices.ContainsFunc(fitting, func(s shares.Share) bool { return s.Number == n })
+		})
+	})
+	return fitting, unused, subsets, nil
 }
 
 // openSubset opens one copy of R.

@@ -60,6 +60,7 @@ type Vault struct {
 	sessions   *sessionTable
 	large      chan struct{} // capacity 1: held by an import that knows many contacts
 	rekeying   chan struct{} // capacity 1: held by whoever re-keys a list
+	backingUp  chan struct{} // capacity 1: held by a backup, which keeps a connection of the store
 	inPlace    int           // maxInPlace; tests set less
 
 	founding sync.Mutex
@@ -187,24 +188,25 @@ func newVault(c *Config) *Vault {
 	}
 	return &Vault{
 		store: c.Store, slots: c.Slots, log: c.Log, workFactor: c.WorkFactor,
-		clock:    newClock(c.Now, c.Elapsed, c.Slots),
-		sessions: newSessionTable(),
-		large:    make(chan struct{}, 1),
-		rekeying: make(chan struct{}, 1),
-		inPlace:  maxInPlace,
-		members:  map[MemberID]*statement{},
-		lists:    map[ListID]*listState{},
-		access:   map[AccessID]*statement{},
-		waits:    map[WaitID]*statement{},
-		erasures: map[string]*statement{},
-		partners: map[PartnerID]*statement{},
-		exports:  map[ExportID]*statement{},
-		holds:    map[HoldID]*statement{},
-		building: map[string]bool{},
-		spoilt:   map[string]ListID{},
-		wake:     make(chan struct{}, 1),
-		sweep:    make(chan struct{}, 1),
-		closing:  make(chan struct{}),
+		clock:     newClock(c.Now, c.Elapsed, c.Slots),
+		sessions:  newSessionTable(),
+		large:     make(chan struct{}, 1),
+		rekeying:  make(chan struct{}, 1),
+		backingUp: make(chan struct{}, 1),
+		inPlace:   maxInPlace,
+		members:   map[MemberID]*statement{},
+		lists:     map[ListID]*listState{},
+		access:    map[AccessID]*statement{},
+		waits:     map[WaitID]*statement{},
+		erasures:  map[string]*statement{},
+		partners:  map[PartnerID]*statement{},
+		exports:   map[ExportID]*statement{},
+		holds:     map[HoldID]*statement{},
+		building:  map[string]bool{},
+		spoilt:    map[string]ListID{},
+		wake:      make(chan struct{}, 1),
+		sweep:     make(chan struct{}, 1),
+		closing:   make(chan struct{}),
 	}
 }
 
@@ -249,6 +251,12 @@ func (v *Vault) due(l *listState, now time.Time) (by string, due bool) {
 
 // load reads and verifies what is stored, without changing anything.
 func (v *Vault) load(ctx context.Context) error {
+	_, seen := v.slots.Seen()
+	return v.loadAtLeast(ctx, seen)
+}
+
+// loadAtLeast is load for an audit trail that has at least so many entries.
+func (v *Vault) loadAtLeast(ctx context.Context, seenSize int64) error {
 	const op = "vault.Open"
 	stored := map[string][]byte{}
 	err := v.store.Statements(ctx, func(object string, text []byte) error {
@@ -258,7 +266,6 @@ func (v *Vault) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, seenSize := v.slots.Seen()
 	switch {
 	case !v.slots.Founded() && len(stored) == 0:
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"math"
+	"path/filepath"
 
 	"github.com/rallyvault/rallyvault/vault"
 )
@@ -161,4 +162,26 @@ func (d *dump) log() error {
 			return pass(math.MaxInt64)
 		}
 	}
+}
+
+// MergeLog moves what is in the write-ahead log beside a database in dir into it and
+// removes the log, as a clean stop does. The database may be a damaged one.
+func MergeLog(ctx context.Context, dir string) error {
+	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, FileName), busyTimeout))
+	if err != nil {
+		return fault("open the database", err)
+	}
+	db.SetMaxOpenConns(1)
+	var busy, inLog, moved int
+	err = db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &inLog, &moved)
+	if cerr := db.Close(); err == nil {
+		err = cerr
+	}
+	switch {
+	case err != nil:
+		return fault("empty the write-ahead log", err)
+	case busy != 0:
+		return errBusy(nil)
+	}
+	return nil
 }
