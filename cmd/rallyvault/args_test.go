@@ -112,7 +112,6 @@ func TestParseTime(t *testing.T) {
 // laterCommands are those of the contract that this version does not have.
 var laterCommands = []string{
 	"intake open L --until T",
-	"restore F --data D",
 	"serve --domain example.org",
 }
 

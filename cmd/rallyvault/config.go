@@ -34,6 +34,7 @@ type layers struct {
 	now   func() time.Time
 	store func(vault.Store) vault.Store
 	slots func(slots.Disk) slots.Disk
+	step  func(string) // is called at each step of putting a database in place
 }
 
 // newConfig returns the defaults with what the environment says.

@@ -23,7 +23,8 @@ const (
 // "1 Commit list.import". Steps are those of vaulttest.Faults; from AppendLog on
 // with, after a blank, an act that the transaction records, or "*". Of the slot
 // file they are "slots write", "slots sync" before a flush and "slots synced"
-// after it. With " after " and an act behind, steps count once that is committed.
+// after it; of a restore "merged", "aside" and "placed", see restore.move. With " after "
+// and an act behind, steps count once that is committed.
 func killedAt(text string) layers {
 	var nth int
 	count, step, ok := strings.Cut(text, " ")
@@ -60,7 +61,7 @@ func killedAt(text string) layers {
 		}
 		return nil
 	})
-	return layers{store: faults.Wrap, slots: func(d slots.Disk) slots.Disk { return &killingDisk{d, reached} }}
+	return layers{store: faults.Wrap, step: reached, slots: func(d slots.Disk) slots.Disk { return &killingDisk{d, reached} }}
 }
 
 type killingDisk struct {

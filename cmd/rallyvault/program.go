@@ -71,7 +71,7 @@ func (p *program) root() *cobra.Command {
 			p.waitingLsCmd(), p.waitingAgreeCmd(), p.waitingRefuseCmd()),
 		p.holdCmd(),
 		later("intake"),
-		p.backupCmd(), later("restore"),
+		p.backupCmd(), p.restoreCmd(),
 	)
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: exitCodes})
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "answer with exactly one JSON value on stdout")
