@@ -328,7 +328,7 @@ func (s *Session) erasePlaces(ctx context.Context, m *statement, places []place,
 	}
 	done.contacts = m.rows() - e.d.rows()
 	count := int64(done.contacts)
-	e.carriesOut, e.destroys = asked, true
+	e.carriesOut, e.destroys = asked, !asked.again()
 	was, err := s.sentTo(ctx, m, gone)
 	if err != nil {
 		return done, err

@@ -183,6 +183,11 @@ type carriedOut struct {
 	addresses []string     // that nobody is to come back with
 }
 
+// again reports whether all who are to be erased had been before the database was put back.
+func (c *carriedOut) again() bool {
+	return c != nil && !slices.ContainsFunc(slices.Concat(c.done, c.lost), func(e *statement) bool { return e.fact(factRestored) == "" })
+}
+
 // remove takes them out within the act.
 func (c *carriedOut) remove(t *actTx) error {
 	if c == nil {

@@ -224,8 +224,8 @@ func (s *Session) mergeAll(ctx context.Context, id ListID) (*statement, error) {
 			return nil, err
 		}
 		asked := slices.DeleteFunc(s.v.erasuresOf(m.object), func(e *statement) bool { return !slices.Contains(due, e) })
-		if s.v.held(id) {
-			asked = nil // they wait as long as the hold stands
+		if s.v.held(id) { // they wait as long as it stands, but of who was erased before
+			asked = slices.DeleteFunc(asked, func(e *statement) bool { return e.fact(factRestored) == "" })
 		}
 		switch {
 		case waits:

@@ -112,6 +112,9 @@ func Restore(ctx context.Context, in Restoring) (_ *Restored, err error) {
 			r.discard()
 		}
 	}()
+	if _, ended := in.Slots.Ended(); ended || in.Slots.Ending() {
+		return nil, errRestoreOver()
+	}
 	z, err := r.open(ctx)
 	if err != nil {
 		return nil, err
@@ -134,10 +137,19 @@ func Restore(ctx context.Context, in Restoring) (_ *Restored, err error) {
 	if report, err = r.verify(ctx, false); err != nil {
 		return nil, err
 	}
+	if r.sequel.over {
+		return nil, errRestoreOver()
+	}
 	if err := r.bringInLine(ctx, report); err != nil {
 		return nil, err
 	}
 	return r.out, r.look(ctx)
+}
+
+// errRestoreOver says that the group has ended since the backup was made.
+func errRestoreOver() error {
+	return &Error{Kind: Gone, Op: opRestore, Code: "shut-down", Msg: "this group has ended: its vault was shut down after the backup was made, and nothing of it is put back",
+		Hint: "destroy the backup, and the recovery sheets; nothing was changed"}
 }
 
 // open returns Z, by B or by shares; and R, if there are shares.

@@ -191,6 +191,13 @@ const (
 	memberRenewed = "renewed" // has another passphrase
 )
 
+// A heldSince is what became of a hold since the backup was made.
+type heldSince struct {
+	set    *audit.Entry // nil: the backup has it
+	agreed bool
+	ended  bool
+}
+
 // A sequel is what the audit trail says of the time after a backup.
 type sequel struct {
 	entries int64
@@ -207,6 +214,10 @@ type sequel struct {
 	erased     map[string][]audit.Entry   // by list: one for each contact
 	unnamed    int64                      // contacts that were erased, of whom the trail has no id
 	partners   map[string]bool            // that have another certificate
+	holds      map[string]*heldSince      // by id: what became of each
+	shutdown   *string                    // the vault's fact: "" if the date was called off
+	silence    string                     // likewise; "" if it was not changed
+	over       bool                       // the vault was shut down, or that was decided
 	renewed    bool                       // recovery shares
 	acts       map[audit.Act]int64        // how often
 }
@@ -214,7 +225,7 @@ type sequel struct {
 func newSequel() *sequel {
 	return &sequel{destroyed: map[string]time.Time{}, counts: map[string]*int64{}, deadlines: map[string]time.Time{}, dropped: map[string]map[string]bool{},
 		stewardOut: map[string]map[string]bool{}, rekeyed: map[string]bool{}, ended: map[string]bool{}, members: map[string]string{},
-		erased: map[string][]audit.Entry{}, partners: map[string]bool{}, acts: map[audit.Act]int64{}}
+		erased: map[string][]audit.Entry{}, partners: map[string]bool{}, holds: map[string]*heldSince{}, acts: map[audit.Act]int64{}}
 }
 
 func (q *sequel) learn(e audit.Entry) {
@@ -235,7 +246,7 @@ func (q *sequel) learn(e audit.Entry) {
 				q.counts[e.List] = e.Count
 			}
 		}
-	case audit.ListShorten:
+	case audit.ListShorten, audit.ListExtend:
 		if e.Deadline != nil {
 			q.deadlines[e.List] = *e.Deadline
 		}
@@ -259,6 +270,28 @@ func (q *sequel) learn(e audit.Entry) {
 		q.partners[e.Subject] = true
 	case audit.RecoveryRenew:
 		q.renewed = true
+	case audit.HoldSet:
+		q.holds[e.Subject] = &heldSince{set: &e}
+	case audit.HoldAgree, audit.HoldLift, audit.HoldLapse, audit.HoldPurge:
+		h := q.holds[e.Subject]
+		if h == nil {
+			h = &heldSince{}
+			q.holds[e.Subject] = h
+		}
+		h.agreed, h.ended = h.agreed || e.Act == audit.HoldAgree, h.ended || e.Act != audit.HoldAgree
+	case audit.VaultShutdownSet:
+		date := e.Deadline.UTC().Format(time.RFC3339) + " " + e.By
+		q.shutdown = &date
+	case audit.VaultShutdownCancel:
+		q.shutdown = new("")
+	case audit.VaultSilence:
+		for text, days := range silences {
+			if e.Count != nil && int64(days) == *e.Count {
+				q.silence = text
+			}
+		}
+	case audit.VaultShutdownIntent, audit.VaultShutdown:
+		q.over = true
 	case audit.ContactErase:
 		if e.Count != nil {
 			q.unnamed += *e.Count

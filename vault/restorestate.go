@@ -41,7 +41,7 @@ func (r *restoring) bringInLine(ctx context.Context, report audit.Report) error 
 	for _, key := range []string{keyO, keyP} {
 		r.group[key] = r.forR(ctx, v.self, v.self.int("epoch-"+key), key)
 	}
-	for _, step := range []func(context.Context) error{r.members, r.self, r.lists, r.accesses, r.rest} {
+	for _, step := range []func(context.Context) error{r.members, r.self, r.holds, r.lists, r.accesses, r.rest} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -294,6 +294,48 @@ func (r *restoring) renew(ctx context.Context, d *draft) error {
 	return nil
 }
 
+// holds brings the stops of destruction in line: of one that was set since the backup was
+// made the trail tells all but the reason.
+func (r *restoring) holds(context.Context) error {
+	for _, h := range r.v.holdStatements() {
+		since := r.sequel.holds[h.object]
+		switch {
+		case r.newest[h.object] == "", since != nil && since.ended:
+			r.gone = append(r.gone, h)
+		case since != nil && since.agreed:
+			delete(r.u.draft(h).facts, factUntil)
+		}
+	}
+	for _, id := range sortedKeys(r.sequel.holds) {
+		h := r.sequel.holds[id]
+		if h.set == nil || h.ended {
+			continue
+		}
+		d := newDraft(kindHold, r.v.ID(), id)
+		if h.set.List != "" {
+			d.facts[factList] = h.set.List
+		}
+		d.facts[factBy], d.facts[factStatus] = h.set.By, HoldStands
+		d.setTime(factSince, h.set.Time) // the hour in which it was: it may keep more, not less
+		if h.set.Deadline != nil && !h.agreed {
+			d.setTime(factUntil, *h.set.Deadline)
+		}
+		r.u.drafts = append(r.u.drafts, d)
+	}
+	return nil
+}
+
+// held reports whether a hold stands on a list that ends at deadline.
+func (r *restoring) held(list ListID, deadline time.Time) bool {
+	keeps := func(h *statement) bool { return h.stands(r.now) && h.holds(list, deadline) }
+	for _, h := range r.v.holdStatements() {
+		if !slices.Contains(r.gone, h) && keeps(r.will(h)) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.u.drafts, func(d *draft) bool { return d.kind == kindHold && d.base == nil && keeps(d.statement) })
+}
+
 // lists ends those that have ended, and gives the keys of the others to who holds them.
 func (r *restoring) lists(ctx context.Context) error {
 	for _, id := range r.v.listIDs() {
@@ -302,11 +344,12 @@ func (r *restoring) lists(ctx context.Context) error {
 			continue
 		}
 		at, ended := r.sequel.destroyed[m.object]
-		if m.fact(factEnding) != "" || !r.now.Before(deadlineOf(m)) {
-			at, ended = r.now, true
+		deadline := deadlineOf(m)
+		if until, ok := r.sequel.deadlines[m.object]; ok {
+			deadline = until
 		}
-		if until, ok := r.sequel.deadlines[m.object]; ok && !r.now.Before(until) {
-			at, ended = until, true
+		if !ended && (m.fact(factEnding) != "" || !r.now.Before(deadline) && !r.held(id, deadline)) {
+			at, ended = r.now, true
 		}
 		switch {
 		case ended:
@@ -386,7 +429,7 @@ func (r *restoring) list(ctx context.Context, m *statement) (bool, error) {
 	if left {
 		r.u.draft(m).stewardLeft()
 	}
-	if until, ok := r.sequel.deadlines[m.object]; ok && until.Before(deadlineOf(m)) {
+	if until, ok := r.sequel.deadlines[m.object]; ok && !until.Equal(deadlineOf(m)) {
 		r.u.draft(m).setTime(factDeadline, until)
 	}
 	if fields := r.sequel.dropped[m.object]; fields != nil {
@@ -535,6 +578,14 @@ func (r *restoring) rest(ctx context.Context) error {
 // shares open anything.
 func (r *restoring) self(ctx context.Context) error {
 	self := r.v.self
+	if date := r.sequel.shutdown; date != nil && *date == "" {
+		delete(r.u.draft(self).facts, factShutdown)
+	} else if date != nil {
+		r.u.draft(self).facts[factShutdown] = *date
+	}
+	if r.sequel.silence != "" {
+		r.u.draft(self).facts[factSilence] = r.sequel.silence
+	}
 	organisers := 0
 	for _, name := range sortedKeys(self.blobs) {
 		epoch, key, holder, ok := parseWrap(name)
@@ -685,7 +736,7 @@ func (r *restoring) write(ctx context.Context) error {
 		staged := v.trail.Stage()
 		pending := map[string]*statement{}
 		err := v.store.Update(ctx, func(tx Tx) error {
-			t := &actTx{Tx: tx, now: r.now, v: v, staged: staged, pending: pending}
+			t := &actTx{Tx: tx, now: r.now, v: v, staged: staged, pending: pending, restoring: true}
 			n := 0
 			for ; n < entryVouches && len(drafts) > 0; n++ {
 				if err := drafts[0].store(t); err != nil {

@@ -308,6 +308,9 @@ func (v *Vault) loadAtLeast(ctx context.Context, seenSize int64) error {
 		if isSignOfLife(e.Act) {
 			signs[MemberID(e.By)] = e.Time
 		}
+		if e.Act == audit.VaultRestore { // whoever brings it back is to have time to sign in
+			v.life = e.Time
+		}
 		switch e.Act {
 		case audit.ListCreate:
 			known[e.List] = &damage{}

@@ -33,13 +33,14 @@ type actTx struct {
 	Tx
 	now time.Time // effective time of the group
 
-	v       *Vault
-	staged  *audit.Staged
-	pending map[string]*statement  // made by earlier acts of the group
-	made    []*statement           // made by this act, not in an entry yet
-	all     []*statement           // made by this act
-	signs   map[MemberID]time.Time // of life that it recorded
-	fate    *fate                  // where somebody looks for what became of it; nil: nobody does
+	v         *Vault
+	staged    *audit.Staged
+	pending   map[string]*statement  // made by earlier acts of the group
+	made      []*statement           // made by this act, not in an entry yet
+	all       []*statement           // made by this act
+	signs     map[MemberID]time.Time // of life that it recorded
+	fate      *fate                  // where somebody looks for what became of it; nil: nobody does
+	restoring bool                   // it is a restore, which knows what has ended: a deadline of the backup may have been moved since
 }
 
 // A fate is what became of an act, once it is known.
@@ -125,7 +126,7 @@ func (t *actTx) put(base, next *statement) error {
 		}
 		return errOvertaken()
 	}
-	if base != nil && base.kind == kindList && next.kind == kindList && !t.now.Before(deadlineOf(base)) && !t.held(base.object) {
+	if base != nil && base.kind == kindList && next.kind == kindList && !t.now.Before(deadlineOf(base)) && !t.held(base.object) && !t.restoring {
 		return goneList()
 	}
 	if err := t.PutStatement(next.object, next.encode()); err != nil {
