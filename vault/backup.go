@@ -100,7 +100,7 @@ func (s *Session) Backup(ctx context.Context, w io.Writer) error {
 // nil if there are no shares.
 func (v *Vault) backupHeader(ctx context.Context, self *statement, z *agebox.Identity) (*backupHeader, *agebox.Recipient, error) {
 	h := &backupHeader{vault: self.vault, id: newID(), copies: map[string][]byte{},
-		info: map[string]string{factMade: day(v.clock.now()), factRecovery: self.fact(factRecovery)}}
+		info: map[string]string{infoMade: day(v.clock.now()), factRecovery: self.fact(factRecovery)}}
 	secret := z.Secret()
 	defer secret.Wipe()
 	b, err := v.backupLock()
@@ -320,7 +320,7 @@ type BackupInfo struct {
 }
 
 func (h *backupHeader) describe() BackupInfo {
-	return BackupInfo{Vault: h.vault, Made: h.info[factMade], Recovery: h.info[factRecovery], Set: h.setOf()}
+	return BackupInfo{Vault: h.vault, Made: h.info[infoMade], Recovery: h.info[factRecovery], Set: h.setOf()}
 }
 
 // OpenBackup reads the header of a backup. pass opens the layer that SealBackup put

@@ -146,7 +146,7 @@ func readBackupHeader(r *bufio.Reader) (*backupHeader, error) {
 				}
 				h.info[key] = value
 			}
-			if _, err := time.Parse(time.DateOnly, h.info[factMade]); err != nil || !bytes.Equal(h.infoText(), data) {
+			if _, err := time.Parse(time.DateOnly, h.info[infoMade]); err != nil || !bytes.Equal(h.infoText(), data) {
 				return nil, errBackup
 			}
 		case partLock:
@@ -159,7 +159,7 @@ func readBackupHeader(r *bufio.Reader) (*backupHeader, error) {
 
 // Facts of a header: what the vault's statement says of its shares, by the same names,
 // and the day.
-const factMade = "made"
+const infoMade = "made"
 
 // A RowKind says what a Row is of.
 type RowKind byte

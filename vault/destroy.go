@@ -246,7 +246,7 @@ func (v *Vault) Sweep(ctx context.Context) bool {
 
 func (v *Vault) sweepOnce(ctx context.Context) (bool, error) {
 	if v.isOver() {
-		if _, wiped := v.slots.Ended(); !wiped {
+		if !v.slots.Wiped() {
 			return true, nil // the keeper sees to it
 		}
 		return v.store.Reclaim(ctx)

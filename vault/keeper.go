@@ -37,7 +37,10 @@ func (v *Vault) recoverState(ctx context.Context) error {
 	if err := v.lapseAccesses(ctx); err != nil {
 		return err
 	}
-	if err := v.lapseWaits(ctx); err != nil {
+	if err := v.lapseWaits(ctx); err != nil && !v.isOver() {
+		return err
+	}
+	if over, err := v.recoverEnd(ctx); over { // nobody had refused it
 		return err
 	}
 	if err := v.lapseExports(ctx); err != nil {
@@ -205,6 +208,9 @@ const keepAgain = time.Second
 
 // untilNext is how long the keeper may sleep.
 func (v *Vault) untilNext() time.Duration {
+	if !v.caughtUp.Load() && v.clock.trouble() != nil {
+		return keepAgain // nothing is done before the clock is right
+	}
 	now := v.clock.now()
 	wait := min(clockNote, v.untilEnd(now))
 	v.mu.RLock()
@@ -294,6 +300,9 @@ func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 	if err := v.lapseWaits(ctx); err != nil {
 		v.log.Error("what waited for a second person could not be ended yet", "error", err)
 		ok = false
+	}
+	if done, over := v.keepShutdown(ctx); over { // nobody had refused it
+		return done
 	}
 	if err := v.lapseExports(ctx); err != nil {
 		v.log.Error("the message of an export that has lapsed is closed but not cleared away yet", "error", err)

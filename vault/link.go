@@ -140,7 +140,7 @@ func (v *Vault) TakeLink(ctx context.Context, token string) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Message{Export: ExportID(e.object), Bytes: e.int(factBytes), v: v, e: e, key: x, alive: func() error { return nil }}, nil
+	return &Message{Export: ExportID(e.object), Bytes: e.int(factBytes), v: v, e: e, key: x, alive: v.Available}, nil
 }
 
 // LinkWorks returns nil if TakeLink would give the message now. It leaves the link as

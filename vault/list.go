@@ -297,6 +297,9 @@ func (s *Session) Lists(ctx context.Context) ([]List, error) {
 			return nil, err
 		}
 	}
+	if err := s.alive(); err != nil {
+		return nil, err // it may have ended with the group
+	}
 	slices.SortFunc(out, func(a, b List) int {
 		if c := a.Deadline.Compare(b.Deadline); c != 0 {
 			return c

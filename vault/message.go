@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -34,7 +35,7 @@ func (m *Message) Read(p []byte) (int, error) {
 		}
 		// As it is now: it may have got a link, which leaves the parts as they are,
 		// or have been withdrawn, and its parts not be cleared away yet.
-		if m.e = m.v.statement(m.e.object); !m.v.keeps(m.e, m.v.clock.now()) {
+		if m.e = cmp.Or(m.v.statement(m.e.object), m.e); !m.v.keeps(m.e, m.v.clock.now()) {
 			return 0, errNoMessage(m.e)
 		}
 		if len(m.v.erasuresOf(m.e.fact(factList))) > 0 {

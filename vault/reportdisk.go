@@ -99,7 +99,7 @@ func diskLines() []lineKind {
 	return []lineKind{
 		{"files", []string{"file vault.db", "file vault.db-wal", "file vault.db-shm", "file " + slots.Name, "text sqlite", "text schema", "index inbox_list"}, (*reporter).files},
 		{"vault", []string{"table object", "column object.id", "column object.statement", "text statement", "text id",
-			"fact vault.founded", "fact vault.reviewed", "fact vault.epoch-O", "fact vault.epoch-P", "fact vault.signing-renewed", "fact vault.left"}, (*reporter).vault},
+			"fact vault.founded", "fact vault.reviewed", "fact vault.epoch-O", "fact vault.epoch-P", "fact vault.signing-renewed", "fact vault.left", "fact vault.left-O"}, (*reporter).vault},
 		{"ending", []string{"fact vault.silence", "fact vault.shutdown", "fact vault.ending", "slot ending", "slot ended"}, (*reporter).endLine},
 		{"recovery", []string{"fact vault.recovery", "fact vault.recovery-set", "fact vault.recovery-made", "fact vault.recovery-share-*"}, (*reporter).recovery},
 		{"members", []string{"fact member.role", "fact member.since", "fact member.passphrase-since", "fact member.invitation", "fact member.invitation-recipient",
@@ -111,7 +111,7 @@ func diskLines() []lineKind {
 		{"contacts", append(fieldCovers(), "table segment_column", "column segment_column.id", "column segment_column.list", "column segment_column.segment", "column segment_column.name",
 			"column segment_column.sha256", "column segment_column.size", "column segment_column.data", "segment list.meta"), (*reporter).contacts},
 		{"inbox", []string{"table inbox", "column inbox.id", "column inbox.list", "column inbox.data"}, (*reporter).inboxLines},
-		{"erasures", []string{"fact erasure.list", "fact erasure.member", "fact erasure.asked"}, (*reporter).erasureLines},
+		{"erasures", []string{"fact erasure.list", "fact erasure.member", "fact erasure.asked", "fact erasure.restored"}, (*reporter).erasureLines},
 		{"access", []string{"fact access.list", "fact access.member", "fact access.fields", "fact access.actions", "fact access.status", "fact access.for", "fact access.until", "fact access.ended",
 			"fact access.keys-epoch", "fact access.lost-epoch", "fact access.group-epoch", "fact access.lost-group-epoch", "fact access.read-rows", "fact access.read-day", "fact access.read-today",
 			"fact access.add-day", "fact access.add-today", "fact access.reason-to", "fact access.answer-to", "fact access.until-stop"}, (*reporter).accessLines},
@@ -310,7 +310,7 @@ func (r *reporter) erasureLines() (string, []ReportItem, error) {
 		items = append(items, ReportItem{ID: e.object, Text: fmt.Sprintf("from list %s, asked for on %s by %s", e.fact(factList), e.fact(factAsked), e.fact(factMember)),
 			Values: values("list", e.fact(factList), "day", e.fact(factAsked), "by", e.fact(factMember))})
 	}
-	return shows(len(items), "person waits to be erased", "people wait to be erased", "from which list, and which member (by id) asked on which day. Who it is, is sealed."), items, nil
+	return shows(len(items), "person waits to be erased", "people wait to be erased", "from which list, which member (by id) asked on which day, and whether they had been erased before a backup was restored. Who it is, is sealed."), items, nil
 }
 
 func (r *reporter) accessLines() (string, []ReportItem, error) {
@@ -480,7 +480,7 @@ func (r *reporter) logKey() (string, []ReportItem, error) {
 }
 
 func (r *reporter) backupKey() (string, []ReportItem, error) {
-	return "In the slot file: the backup key B, for backups of this machine on this machine. What a backup holds is sealed as it is here: B takes one layer off, and opens no contact.", nil, nil
+	return "In the slot file: the backup key B, for backups of this machine on this machine. It takes the outer layer off a backup that this machine made, and what is in there is sealed as it is here: B opens no contact, and nothing that has ended since.", nil, nil
 }
 
 func (r *reporter) clockLine() (string, []ReportItem, error) {

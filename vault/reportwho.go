@@ -19,6 +19,7 @@ func openToLines() []lineKind {
 		{"session-file", nil, (*reporter).sessionFile},
 		{"host", nil, say("Whoever runs the machine, with a subpoena or without: has the disk, and so what is named above. The service holds no key that opens a list while nobody is signed in. While a member is signed in, that member's key is in the memory of the service, and for the length of a request what it opens: somebody with full power over the running machine who is prepared can take it from there, or change the program so that it keeps what passes. They can stop the service, which ends all sessions, and can delete or copy files. They can forge new entries of the audit trail, and cannot change what somebody remembers of it.")},
 		{"backup", nil, say("A copy of the database without the slot file: as the disk, and nothing to guess at. A copy of both, as a snapshot of the machine makes, opens with a passphrase of its day what was destroyed, revoked or replaced since: the locks that were overwritten here are whole there. Find out whether the host makes any.")},
+		{"backup-file", nil, say("A backup that rallyvault made, without recovery sheets: opens on this machine alone, and there no more than the disk does today. With enough recovery sheets of its day it opens what it held, also what has been destroyed, revoked or erased since: keep it apart from the sheets, and destroy it when it is old. A further passphrase may have been put around it.")},
 		{"partners", nil, (*reporter).sentOut},
 		{"paper", nil, (*reporter).paper},
 	}
@@ -127,7 +128,7 @@ func (r *reporter) sheets() (string, []ReportItem, error) {
 		items = append(items, ReportItem{ID: l.object, Name: title, Text: map[coverage]string{coveredYes: "opens with the sheets", coveredPending: "does not open with these sheets until one of its stewards has signed in", coveredNo: "opens with no sheet"}[c],
 			Values: values("covered", string(c))})
 	}
-	return fmt.Sprintf("Whoever has the disk with the slot file and %s of the %s recovery sheets of set %d opens everything but lists that live until the service stops: %s, partners, the ledger, all titles. Fewer open nothing; sheets of another set open nothing. On its back each sheet has what ends the group's OpenPGP key, which opens nothing.",
+	return fmt.Sprintf("Whoever has the disk with the slot file and %s of the %s recovery sheets of set %d opens everything but lists that live until the service stops: %s, partners, the ledger, all titles. Fewer open nothing; sheets of another set open nothing here, but enough of them a backup of their day. On its back each sheet has what ends the group's OpenPGP key, which opens nothing.",
 		needed, of, r.self.recoverySet(), number(covered, "list", "lists")), items, nil
 }
 
@@ -247,7 +248,7 @@ func (r *reporter) gone() (string, []ReportItem, error) {
 			items = append(items, ReportItem{ID: l.object, Text: "destroyed " + l.fact(factDestroyed), Values: values("destroyed", l.fact(factDestroyed))})
 		}
 	}
-	return number(len(items), "list was", "lists were") + " destroyed. Their locks were overwritten, so that no copy of the database from any time opens them; then the sealed contacts were overwritten and deleted.", items, nil
+	return number(len(items), "list was", "lists were") + " destroyed. Their locks were overwritten, so that no copy of the database from any time opens them, but a backup from before together with enough recovery sheets; then the sealed contacts were overwritten and deleted.", items, nil
 }
 
 func (r *reporter) endedAccess() (string, []ReportItem, error) {

@@ -116,7 +116,7 @@ func (v *Vault) over(now time.Time) (by string, over bool) {
 			by = audit.ByStart
 		}
 		return by, true
-	case by == "" || now.Before(at) || v.heldAnywhere():
+	case by == "" || now.Before(at) || v.heldAnywhere(), !v.caughtUp.Load() && v.clock.trouble() != nil: // what is due then nobody can know
 		return "", false
 	}
 	return by, true
@@ -331,7 +331,11 @@ func (v *Vault) shutDown(ctx context.Context) (*Certificate, error) {
 	if !over {
 		return nil, errOvertaken()
 	}
-	if at, _ := v.endsAt(); unsettled != nil && now.Before(at.Add(settlePatience)) && !v.slots.Ending() {
+	at, _ := v.endsAt()
+	if text, _, decided := strings.Cut(v.statement(v.ID()).fact(factEnding), " "); decided {
+		at, _ = time.Parse(time.RFC3339, text)
+	}
+	if unsettled != nil && now.Before(at.Add(settlePatience)) && !v.slots.Ending() {
 		return nil, unsettled
 	}
 	v.sessions.dropAll()
@@ -509,10 +513,27 @@ func (v *Vault) leaveCertificate(at time.Time, note string) {
 // answer.
 func (v *Vault) openEnded(ctx context.Context) error {
 	v.caughtUp.Store(true)
-	if err := v.finishEnd(ctx); err != nil {
-		// It stays closed all the same.
-		v.log.Error("the vault has ended, but what is left of it could not be cleared away or read; the next start tries again", "error", err)
+	err := v.finishEnd(ctx)
+	if err == nil {
+		return nil
 	}
+	v.log.Error("the vault has ended, but what is left of it could not be cleared away or read, and will be tried again", "error", err)
+	v.keepers.Add(1)
+	go func() {
+		defer v.keepers.Done()
+		for again := time.NewTicker(keepAgain); ; {
+			select {
+			case <-v.closing:
+				again.Stop()
+				return
+			case <-again.C:
+				if v.finishEnd(context.Background()) == nil {
+					again.Stop()
+					return
+				}
+			}
+		}
+	}()
 	return nil
 }
 
@@ -526,6 +547,7 @@ func (v *Vault) forgetObjects() {
 	clear(v.erasures)
 	clear(v.partners)
 	clear(v.exports)
+	clear(v.holds)
 	clear(v.building)
 	clear(v.spoilt)
 }
@@ -547,7 +569,7 @@ func (v *Vault) keepShutdown(ctx context.Context) (ok, over bool) {
 		v.remindOfEnd()
 		return true, false
 	}
-	if _, wiped := v.slots.Ended(); wiped {
+	if v.slots.Wiped() {
 		return true, true
 	}
 	if _, err := v.shutDown(ctx); err != nil {
@@ -578,7 +600,7 @@ func (v *Vault) untilEnd(now time.Time) time.Duration {
 	at, by := v.endsAt()
 	switch {
 	case v.overBy(now):
-		if _, wiped := v.slots.Ended(); !wiped {
+		if !v.slots.Wiped() {
 			return 0
 		}
 	case by != "" && now.Before(at):

@@ -40,7 +40,7 @@ func checkSilence(text string) error {
 
 // isSignOfLife reports whether an act of an organiser says that the group is there.
 func isSignOfLife(a audit.Act) bool {
-	return a == audit.VaultSetup || a == audit.SessionOpen || a == audit.VaultRenew
+	return a == audit.VaultSetup || a == audit.SessionOpen || a == audit.VaultRenew || a == audit.MemberRecover
 }
 
 // noteSigns takes in signs of life, of which those of organisers count. The caller

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -306,7 +307,7 @@ func (v *Vault) loadAtLeast(ctx context.Context, seenSize int64) error {
 			vouched[w.Object] = w.SHA256
 		}
 		if isSignOfLife(e.Act) {
-			signs[MemberID(e.By)] = e.Time
+			signs[MemberID(cmp.Or(e.By, e.Subject))] = e.Time
 		}
 		if e.Act == audit.VaultRestore { // whoever brings it back is to have time to sign in
 			v.life = e.Time

@@ -540,7 +540,7 @@ func (v *Vault) lapseWaits(ctx context.Context) error {
 				return err
 			}
 		case (w.fact(factAct) == ActShutdown || w.fact(factAct) == ActSilence) && w.due(now):
-			if err := v.settleShutdown(ctx, w); err != nil {
+			if err := v.settleShutdown(ctx, w); err != nil || v.isOver() {
 				return err
 			}
 		case w.fact(factAct) == ActDestroy && w.due(now) && !v.held(ListID(w.fact(factSubject))):

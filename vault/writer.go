@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ func (t *actTx) record(e audit.Entry) error {
 		if t.signs == nil {
 			t.signs = map[MemberID]time.Time{}
 		}
-		t.signs[MemberID(e.By)] = t.now
+		t.signs[MemberID(cmp.Or(e.By, e.Subject))] = t.now
 	}
 	_, err := t.staged.Append(e)
 	return err

@@ -128,18 +128,19 @@ func (p *program) shutdown(ctx context.Context, l *link, order client.ShutdownOr
 // every command is told that the group has ended, and not to sign in.
 func groupEnded(l *link, certificate json.RawMessage) error {
 	l.over = true
-	var c struct {
-		Note string `json:"note"`
-	}
 	known, err := l.memory.load()
 	if err != nil {
 		return err
 	}
-	if json.Unmarshal(certificate, &c) != nil || known == nil {
+	if known == nil {
 		return untrusted("the server shows no certificate that can be checked", nil)
 	}
-	if _, err := audit.OpenNote([]byte(c.Note), known.Key); err != nil {
+	cert, err := vault.OpenCertificate(certificate, func(string, string) (string, error) { return known.Key, nil })
+	if err != nil {
 		return untrusted("the certificate is not signed with the key of this vault", err)
+	}
+	if cert.Earlier == nil {
+		return untrusted("the certificate is not of the end of the group", nil)
 	}
 	return nil
 }

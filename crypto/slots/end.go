@@ -116,7 +116,21 @@ func (f *File) wipeEnded() error {
 	if err := f.zeros(backupSlot*slotSize, endedSlot*slotSize); err != nil {
 		return err
 	}
-	return f.zeros(logKeySlot*slotSize, (logKeySlot+1)*slotSize)
+	if err := f.zeros(logKeySlot*slotSize, (logKeySlot+1)*slotSize); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.wiped = true
+	f.mu.Unlock()
+	return nil
+}
+
+// Wiped reports whether all that EndLogKey overwrites is, on the device. Until then it is
+// to be called again.
+func (f *File) Wiped() bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.wiped
 }
 
 // Ending reports whether EndLocks was begun, by this process or an earlier one.

@@ -78,6 +78,7 @@ type File struct {
 	closed   bool
 	founded  bool
 	ending   bool              // EndLocks was begun
+	wiped    bool              // EndLogKey has ended
 	ended    ed25519.PublicKey // of K, once EndLogKey was begun
 	vault    uuid.UUID
 	logKey   ed25519.PrivateKey
@@ -151,6 +152,11 @@ func open(d Disk, unit int64) (*File, error) {
 	}
 	if f.ended != nil {
 		return f, f.wipeEnded() // it may have been cut short
+	}
+	if f.ending { // likewise, and no database is needed for it
+		if err := errors.Join(f.zeroLocks(), f.zeros(backupSlot*slotSize, (handleSlot+1)*slotSize)); err != nil {
+			return nil, err
+		}
 	}
 	if err := f.settle(); err != nil {
 		return nil, err
