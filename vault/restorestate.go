@@ -542,9 +542,7 @@ func (r *restoring) grant(ctx context.Context, a, m *statement) bool {
 
 // rest is what is left: acts that wait, erasures, partners, exports.
 func (r *restoring) rest(ctx context.Context) error {
-	for _, w := range r.v.waitStatements() {
-		r.gone = append(r.gone, w)
-	}
+	r.gone = append(r.gone, r.v.waitStatements()...)
 	for _, e := range r.v.erasures {
 		switch {
 		case !r.stays(e.fact(factList)):

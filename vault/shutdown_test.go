@@ -783,7 +783,6 @@ func TestSilentGroup(t *testing.T) {
 				t.Fatal(err)
 			}
 			id := h.Vault.ID()
-			last := h.Clock.Now()
 			h.Clock.Add(100 * day)
 			h.Vault.KeepDeadlines(ctx)
 			s = h.SignIn() // which renews
@@ -792,7 +791,7 @@ func TestSilentGroup(t *testing.T) {
 			if want := h.Clock.Now().Truncate(time.Hour).Add(time.Hour + 180*day); err != nil || !from.Equal(want) {
 				t.Errorf("got %v, %v, want %v", from, err, want)
 			}
-			last = from
+			last := from
 			h.Stop()
 			h.Start()
 			h.Clock.Set(last.Add(-31 * day))

@@ -27,7 +27,7 @@ const (
 
 	RecoveryRenew Act = "recovery.renew" // new recovery shares were made, those before are dead; Count is the number of lists they cover
 	RecoveryCover Act = "recovery.cover" // Count lists were sealed to the recovery shares that there are
-	GroupRekey    Act = "group.rekey"    // P was replaced by one that nobody who lost a grant to export has; or, after a restore, O and P by ones that nobody has who was disabled
+	GroupRekey    Act = "group.rekey"    // P was replaced by one that nobody who lost a grant to export has; O too, where somebody who was out came back with a backup; or, after a restore, O and P by ones that nobody has who was disabled
 	SigningRenew  Act = "signing.renew"  // By put another OpenPGP key in place of the group's
 
 	ListCreate        Act = "list.create"         // a list was made; Deadline is its end

@@ -48,7 +48,8 @@ type Entry struct {
 	// once (Append sees to both).
 	Fields []string `json:"fields,omitempty"`
 	// Count is the number of contacts (VaultPurge: of remains; RecoveryRenew, RecoveryCover and VaultShutdown: of
-	// lists; VaultSilence: of days) concerned; nil if the act has none.
+	// lists; VaultSilence: of days; VaultRestore: of entries
+	// that are missing) concerned; nil if the act has none.
 	Count *int64 `json:"count,omitempty"`
 	// Vouches give the new state of each object the act changed, sorted by Object, each object once.
 	Vouches []Vouch `json:"vouches,omitempty"`
