@@ -138,7 +138,7 @@ func TestCreateListRules(t *testing.T) {
 			tt.want.Region = "US"
 		}
 		tt.want.Created, tt.want.Stewards = now.Format(time.DateOnly), []string{vaulttest.Handle}
-		tt.want.May = []string{"read", "add", "correct", "erase", "import", "edit", "shorten", "destroy"}
+		tt.want.May = []string{"read", "add", "correct", "erase", "import", "edit", "shorten", "extend", "hold", "destroy"}
 		if d := cmp.Diff(tt.want, *l, cmpopts.IgnoreFields(vault.List{}, "ID"), cmpopts.EquateEmpty()); d != "" {
 			t.Errorf("%s: %s", tt.name, d)
 		}
