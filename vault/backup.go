@@ -74,11 +74,16 @@ func (s *Session) Backup(ctx context.Context, w io.Writer) error {
 	}
 	out := &rowWriter{w: bufio.NewWriterSize(sealed, 64<<10)}
 	in := &inBackup{statements: map[string]*statement{}}
+	ctx, cancel := context.WithTimeout(ctx, maxBackup)
+	defer cancel()
 	err = v.store.Dump(ctx, in.wants, func(row *Row) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		in.saw(row)
+		if self := in.statements[h.vault]; row.Kind == RowStatement && row.Of == h.vault && (self == nil || self.fact(factRecoverySet) != h.info[factRecoverySet] || self.fact(factRecovery) != h.info[factRecovery]) {
+			return errChanged // other recovery sheets were made at this moment
+		}
 		return out.write(row)
 	})
 	if err == nil && r != nil {
@@ -95,6 +100,10 @@ func (s *Session) Backup(ctx context.Context, w io.Writer) error {
 	}
 	return sealed.Close()
 }
+
+// maxBackup is how long a backup may take: what is deleted meanwhile leaves the
+// write-ahead log only when it has ended.
+const maxBackup = time.Hour
 
 // backupHeader makes the header of a backup under the key z, and returns R's recipient,
 // nil if there are no shares.

@@ -292,7 +292,8 @@ func TestExportOvertaken(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 		_, _ = e.Write(make([]byte, 3<<20))
-		if _, err := e.Commit(ctx); vault.KindOf(err) != tt.kind && vault.KindOf(err) != vault.Gone {
+		// Of a list that ends with the session either may be said.
+		if _, err := e.Commit(ctx); vault.KindOf(err) != tt.kind && vault.KindOf(err) != vault.Gone && (what != "its time" || vault.KindOf(err) != vault.Conflict) {
 			t.Errorf("%s: got %v, want %v", what, err, tt.kind)
 		}
 		e.Close()

@@ -111,7 +111,7 @@ func diskLines() []lineKind {
 		{"contacts", append(fieldCovers(), "table segment_column", "column segment_column.id", "column segment_column.list", "column segment_column.segment", "column segment_column.name",
 			"column segment_column.sha256", "column segment_column.size", "column segment_column.data", "segment list.meta"), (*reporter).contacts},
 		{"inbox", []string{"table inbox", "column inbox.id", "column inbox.list", "column inbox.data"}, (*reporter).inboxLines},
-		{"erasures", []string{"fact erasure.list", "fact erasure.member", "fact erasure.asked", "fact erasure.restored"}, (*reporter).erasureLines},
+		{"erasures", []string{"fact erasure.list", "fact erasure.member", "fact erasure.asked", "fact erasure.restored", "fact erasure.contact"}, (*reporter).erasureLines},
 		{"access", []string{"fact access.list", "fact access.member", "fact access.fields", "fact access.actions", "fact access.status", "fact access.for", "fact access.until", "fact access.ended",
 			"fact access.keys-epoch", "fact access.lost-epoch", "fact access.group-epoch", "fact access.lost-group-epoch", "fact access.read-rows", "fact access.read-day", "fact access.read-today",
 			"fact access.add-day", "fact access.add-today", "fact access.reason-to", "fact access.answer-to", "fact access.until-stop"}, (*reporter).accessLines},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/agebox"
@@ -137,8 +138,15 @@ func Restore(ctx context.Context, in Restoring) (_ *Restored, err error) {
 	if report, err = r.verify(ctx, false); err != nil {
 		return nil, err
 	}
-	if r.sequel.over {
+	switch {
+	case r.sequel.over:
 		return nil, errRestoreOver()
+	case report.Entries != r.out.Known: // it cannot be read twice, as a pipe, or was exchanged
+		return nil, &Error{Kind: Untrusted, Op: opRestore, Code: "audit-changed", Msg: "the audit export was another one when it was read again", Hint: "give a file, not a pipe, with --audit; nothing was changed"}
+	case r.sequel.gap > 0 && r.away():
+		return nil, &Error{Kind: CannotOpen, Op: opRestore, Code: "restore-gap", Params: map[string]string{"missing": fmt.Sprint(r.sequel.gap)},
+			Msg:  fmt.Sprintf("after this backup the vault was put back from a backup once, and %d entries of its trail were lost then: who lost access in them cannot be known here", r.sequel.gap),
+			Hint: "take a backup that was made after that; nothing was changed"}
 	}
 	if err := r.bringInLine(ctx, report); err != nil {
 		return nil, err
@@ -400,12 +408,27 @@ func (r *restoring) follow(ctx context.Context, base audit.Report) error {
 			r.log().Warn("the audit trail of the database that is replaced cannot be used", "error", err)
 		case own.Entries > r.out.Known:
 			best, r.out.Known = trailOf(r.Own), own.Entries
+		default:
+			// What happened after that one parted from the backup's is not in the backup.
+			if r.out.Fork, err = r.parts(ctx, own); err != nil {
+				return err
+			}
 		}
 	}
 	if r.Export != nil {
-		entries, err := r.verifyExport(vkey)
+		export, err := r.verifyExport(vkey)
 		if err != nil {
 			return err
+		}
+		entries := export.Entries
+		if entries <= base.Entries {
+			forked, err := r.parts(ctx, export)
+			if err != nil {
+				return err
+			}
+			if forked {
+				return errAuditFork()
+			}
 		}
 		if entries > r.out.Known {
 			f, err := r.Export()
@@ -418,7 +441,7 @@ func (r *restoring) follow(ctx context.Context, base audit.Report) error {
 	}
 	if best == nil {
 		// An export that is older than the backup says nothing.
-		r.out.NoLog = r.out.New || r.out.Moved && r.out.Missing() > 0
+		r.out.NoLog = r.out.New || r.out.Moved || r.out.Seen < base.Entries && r.Own == nil
 		return nil
 	}
 	w := &trailWriter{store: r.Store}
@@ -431,13 +454,28 @@ func (r *restoring) follow(ctx context.Context, base audit.Report) error {
 	}
 	if err == errFork {
 		if r.Export != nil {
-			return &Error{Kind: Untrusted, Op: opRestore, Code: "audit-fork", Msg: "the audit export, or the database here, is of a trail that does not continue the one in the backup",
-				Hint: "nothing was changed; compare them with what other members remember"}
+			return errAuditFork()
 		}
 		r.out.Fork, r.out.Known, r.out.NoLog = true, base.Entries, r.out.New || r.out.Moved
 		return nil
 	}
 	return err
+}
+
+func errAuditFork() error {
+	return &Error{Kind: Untrusted, Op: opRestore, Code: "audit-fork", Msg: "the audit export, or the database here, is of a trail that does not continue the one in the backup",
+		Hint: "nothing was changed; compare them with what other members remember"}
+}
+
+// parts reports whether a trail that is no longer than the backup's is not its beginning.
+func (r *restoring) parts(ctx context.Context, other audit.Report) (bool, error) {
+	var e edge
+	scratch := make([]tlog.Hash, 0, 64)
+	err := r.Store.Entries(ctx, 0, other.Entries, func(_ int64, data []byte) error {
+		e.add(data, scratch[:0])
+		return nil
+	})
+	return e.root() != other.Root, err
 }
 
 // sameVault refuses to put the backup in the place of another vault's database, which
@@ -461,17 +499,17 @@ func (r *restoring) sameVault(ctx context.Context) error {
 		Msg: fmt.Sprintf("the backup is of vault %s, and in this directory is the database of vault %s", r.Backup.Vault, other), Hint: "name another directory with --data; nothing was changed"}
 }
 
-func (r *restoring) verifyExport(vkey string) (int64, error) {
+func (r *restoring) verifyExport(vkey string) (audit.Report, error) {
 	f, err := r.Export()
 	if err != nil {
-		return 0, err
+		return audit.Report{}, err
 	}
 	defer f.Close()
 	report, err := audit.VerifyExport(f, vkey)
 	if err != nil {
-		return 0, asUntrusted(err)
+		return report, asUntrusted(err)
 	}
-	return report.Entries, nil
+	return report, nil
 }
 
 func (r *restoring) log() *slog.Logger {
@@ -510,6 +548,9 @@ func (r *Restored) Finish() error {
 	in := r.r
 	f := in.Slots
 	if err := f.SetLogSize(in.v.trail.Size()); err != nil {
+		return slotFault(err)
+	}
+	if err := f.Note(in.now, in.v.trail.Size(), true); err != nil { // a new slot file has seen no time
 		return slotFault(err)
 	}
 	named := map[slots.ID]bool{}

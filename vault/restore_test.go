@@ -59,6 +59,11 @@ type onto struct {
 // command does.
 func restore(t *testing.T, h *vaulttest.House, file []byte, o onto) (*vault.Restored, error) {
 	t.Helper()
+	return restoreWith(t, h, file, o, func(*vault.Restoring) {})
+}
+
+func restoreWith(t *testing.T, h *vaulttest.House, file []byte, o onto, change func(*vault.Restoring)) (*vault.Restored, error) {
+	t.Helper()
 	b, err := vault.OpenBackup(bytes.NewReader(file), crypto.Secret{})
 	if err != nil {
 		return nil, err
@@ -93,6 +98,7 @@ func restore(t *testing.T, h *vaulttest.House, file []byte, o onto) (*vault.Rest
 	if o.audit != nil {
 		in.Export = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(o.audit)), nil }
 	}
+	change(&in)
 	done, err := vault.Restore(t.Context(), in)
 	if err != nil {
 		return nil, err

@@ -208,6 +208,9 @@ type sequel struct {
 	deadlines  map[string]time.Time
 	dropped    map[string]map[string]bool // fields of a list
 	stewardOut map[string]map[string]bool // members of a list
+	stewardIn  map[string]map[string]bool // likewise, who became one
+	stripped   map[string]bool            // members who lost all keys, whether they have joined again or not
+	gap        int64                      // entries that an earlier restore has lost
 	rekeyed    map[string]bool            // lists
 	ended      map[string]bool            // accesses
 	members    map[string]string          // memberOut or memberRenewed
@@ -224,7 +227,7 @@ type sequel struct {
 
 func newSequel() *sequel {
 	return &sequel{destroyed: map[string]time.Time{}, counts: map[string]*int64{}, deadlines: map[string]time.Time{}, dropped: map[string]map[string]bool{},
-		stewardOut: map[string]map[string]bool{}, rekeyed: map[string]bool{}, ended: map[string]bool{}, members: map[string]string{},
+		stewardOut: map[string]map[string]bool{}, stewardIn: map[string]map[string]bool{}, stripped: map[string]bool{}, rekeyed: map[string]bool{}, ended: map[string]bool{}, members: map[string]string{},
 		erased: map[string][]audit.Entry{}, partners: map[string]bool{}, holds: map[string]*heldSince{}, acts: map[audit.Act]int64{}}
 }
 
@@ -258,12 +261,16 @@ func (q *sequel) learn(e audit.Entry) {
 		in(q.stewardOut, e.List)[e.Subject] = true
 	case audit.ListStewardAdd:
 		delete(q.stewardOut[e.List], e.Subject)
+		in(q.stewardIn, e.List)[e.Subject] = true
 	case audit.ListRekey:
 		q.rekeyed[e.List] = true
 	case audit.AccessRevoke, audit.AccessLapse, audit.AccessDeny, audit.AccessPurge:
 		q.ended[e.Subject] = true
 	case audit.MemberDisable, audit.MemberReset, audit.MemberInviteLapse:
-		q.members[e.Subject] = memberOut
+		q.members[e.Subject], q.stripped[e.Subject] = memberOut, true
+		for _, members := range q.stewardIn {
+			delete(members, e.Subject)
+		}
 	case audit.MemberPassphrase, audit.MemberRecover, audit.MemberJoin:
 		q.members[e.Subject] = memberRenewed
 	case audit.PartnerChange, audit.PartnerRemove:
@@ -279,7 +286,16 @@ func (q *sequel) learn(e audit.Entry) {
 			q.holds[e.Subject] = h
 		}
 		h.agreed, h.ended = h.agreed || e.Act == audit.HoldAgree, h.ended || e.Act != audit.HoldAgree
+	case audit.VaultRestore:
+		// Whom that one has put out for want of locks has no other entry, and its keys may be
+		// in the backup.
+		if e.Count != nil {
+			q.gap += *e.Count
+		}
 	case audit.VaultShutdownSet:
+		if e.Deadline == nil {
+			break
+		}
 		date := e.Deadline.UTC().Format(time.RFC3339) + " " + e.By
 		q.shutdown = &date
 	case audit.VaultShutdownCancel:

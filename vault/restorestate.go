@@ -21,11 +21,18 @@ import (
 // it reads the list.
 const factRestored = "restored"
 
+// factContact is of such an erasure: the contact's id. Damage to what is sealed of it
+// brings nobody back.
+const factContact = "contact"
+
 // bringInLine makes the state what the whole trail says, as far as the backup has it,
 // and has the trail vouch for it.
 func (r *restoring) bringInLine(ctx context.Context, report audit.Report) error {
 	v := newVault(&Config{Store: r.Store, Slots: r.Slots, Now: r.Now, Log: r.log(), WorkFactor: r.WorkFactor})
 	r.v, r.u, r.now = v, &turnover{v: v}, v.clock.now()
+	if r.out.Last.After(r.now) { // a clock that stands behind brings nothing back
+		r.now = r.out.Last
+	}
 	var err error
 	if v.trail, err = audit.Load(audit.OriginOf(r.Backup.Vault), r.key, report); err != nil {
 		return err
@@ -105,7 +112,9 @@ func (r *restoring) load(ctx context.Context) error {
 func (r *restoring) away() bool { return r.out.New || r.out.Moved }
 
 // complete reports whether it is known of a lock that is gone why it is.
-func (r *restoring) complete() bool { return r.away() || r.out.Missing() == 0 && !r.out.Fork }
+func (r *restoring) complete() bool {
+	return r.sequel.gap == 0 && (r.away() || r.out.Missing() == 0 && !r.out.Fork)
+}
 
 // inner returns a blob without its lock, and whether the lock lives in the slot file. A
 // lock that was overwritten here is dead, but of what is a list's, or the group's: where
@@ -230,6 +239,9 @@ func (r *restoring) members(ctx context.Context) error {
 	self := r.v.self
 	for _, m := range r.v.memberStatements() {
 		became := r.sequel.members[m.object]
+		if became == "" && r.expelled(m) {
+			became = memberOut
+		}
 		switch {
 		case m.disabled():
 			continue
@@ -264,6 +276,14 @@ func (r *restoring) members(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// expelled reports whether to disable a member counts as agreed, though nobody has carried
+// it out: what waits is not restored.
+func (r *restoring) expelled(m *statement) bool {
+	return slices.ContainsFunc(r.v.waitStatements(), func(w *statement) bool {
+		return w.fact(factAct) == ActDisable && w.fact(factSubject) == m.object && w.due(r.now) && r.newest[w.object] == w.sum.String() && isOrganiser(r.v.statement(w.fact(factBy)))
+	})
 }
 
 // keysLeft has O replaced, and P if the member held it, by the next organiser who signs
@@ -409,7 +429,7 @@ func (r *restoring) list(ctx context.Context, m *statement) (bool, error) {
 			if r.keep(ctx, m, name) && r.r != nil {
 				holders++
 			}
-		case r.sequel.stewardOut[m.object][holder]:
+		case r.sequel.stewardOut[m.object][holder], r.sequel.stripped[holder] && !r.sequel.stewardIn[m.object][holder]:
 			r.u.draft(m).remove(name)
 			left = true
 		default:
@@ -473,6 +493,7 @@ func (r *restoring) erase(ctx context.Context, m *statement) error {
 		}
 		d := newDraft(kindErasure, m.vault, newID())
 		d.facts[factList], d.facts[factMember], d.facts[factAsked], d.facts[factRestored] = m.object, e.By, day(e.Time), "yes"
+		d.facts[factContact] = e.Subject // which the trail names, too
 		if err := d.seal(blobPerson, erasureBinding(d.statement), pad(body), l); err != nil {
 			return err
 		}
@@ -502,7 +523,7 @@ func (r *restoring) accesses(ctx context.Context) error {
 				r.out.Ended++
 			}
 		case !a.undecided():
-		case r.sequel.ended[a.object] || !r.can(r.v.members[MemberID(a.fact(factMember))]) || a.fact(factStatus) == StatusGranted && !r.grant(ctx, a, m):
+		case r.sequel.ended[a.object] || r.sequel.stripped[a.fact(factMember)] || !r.can(r.v.members[MemberID(a.fact(factMember))]) || a.fact(factStatus) == StatusGranted && !r.grant(ctx, a, m):
 			if a.granted(r.now) {
 				r.out.Ended++
 			}
@@ -730,6 +751,9 @@ func (r *restoring) write(ctx context.Context) error {
 	}
 	drafts, gone := r.u.drafts, r.gone
 	missing := r.out.Missing()
+	if r.out.Fork { // those of the branch that is left
+		missing = max(missing, 1)
+	}
 	for first := true; first || len(drafts)+len(gone) > 0; first = false {
 		staged := v.trail.Stage()
 		pending := map[string]*statement{}

@@ -296,6 +296,12 @@ func (r *restore) move(ctx context.Context, from string) (aside string, err erro
 		return fail(err)
 	}
 	if err := os.Rename(filepath.Join(from, sqlite.FileName), path); err != nil {
+		if aside != "" { // without links there is none of the two now
+			_ = os.Link(aside, path)
+			if _, lost := os.Lstat(path); lost != nil {
+				_ = os.Rename(aside, path)
+			}
+		}
 		return fail(err)
 	}
 	r.moved = true
