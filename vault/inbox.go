@@ -470,26 +470,37 @@ func (v *Vault) emptyInboxes(ctx context.Context) error {
 		l := v.lists[ListID(list)]
 		wanted := l != nil && (l.damage != nil || l.manifest.kind == kindList)
 		v.mu.RUnlock()
-		for !wanted {
-			page, err := v.store.Inbox(ctx, list, math.MinInt64, 256)
-			if err != nil {
-				return err
-			}
-			if len(page) == 0 {
-				break
-			}
-			err = v.do(ctx, func(t *actTx) error {
-				for _, w := range page {
-					if err := t.DeleteInbox(list, w.ID); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
+		if wanted {
+			continue
+		}
+		err := emptyInbox(ctx, v.store, list, func(del func(Tx) error) error {
+			return v.do(ctx, func(t *actTx) error { return del(t.Tx) })
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// emptyInbox deletes all that waits for a list, some at a time, each in a transaction that
+// in gives.
+func emptyInbox(ctx context.Context, s Store, list string, in func(del func(Tx) error) error) error {
+	for {
+		page, err := s.Inbox(ctx, list, math.MinInt64, 256)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		err = in(func(tx Tx) error {
+			for _, w := range page {
+				if err := tx.DeleteInbox(list, w.ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
 }
