@@ -260,9 +260,7 @@ func (s *Session) SetHold(ctx context.Context, list ListID, reason string) (*Hol
 			switch {
 			case h.fact(factBy) != string(s.member):
 				two = two || isOrganiser(by) && !v.expelled(now)[by.object] && s.countsAsSecond(now)
-			case !h.stands(now):
-				until = now
-			case untilOf(h).Before(until):
+			case untilOf(h).Before(until): // of one that has lapsed this is past
 				until = untilOf(h)
 			}
 		}
