@@ -48,7 +48,7 @@ func (s *Session) disableMember(ctx context.Context, member string, p permit) er
 	if err != nil && !mayHaveHappened(err) {
 		return err
 	}
-	s.v.dropSessions(MemberID(member))
+	s.v.sessions.dropMember(MemberID(member))
 	if err == nil {
 		s.rekeyAllPending(ctx)
 	}

@@ -314,7 +314,7 @@ func (s *Session) resetMember(ctx context.Context, member, handle string, p perm
 	if err != nil && !mayHaveHappened(err) {
 		return Invitation{}, err
 	}
-	v.dropSessions(MemberID(member))
+	v.sessions.dropMember(MemberID(member))
 	if err != nil {
 		return Invitation{}, err
 	}

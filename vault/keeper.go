@@ -197,7 +197,6 @@ func (v *Vault) keep() {
 		ok = v.KeepDeadlines(context.Background())
 		if time.Since(noted) >= clockNote {
 			noted = time.Now()
-			v.sessions.sweep(v.clock.now())
 			v.noteNow()
 		}
 	}
@@ -270,12 +269,13 @@ func (v *Vault) untilNext() time.Duration {
 	return max(wait, 0)
 }
 
-// KeepDeadlines destroys every list whose deadline has passed, ends invitations
-// whose time has, drops what is kept to undo imports that no longer can be, and
+// KeepDeadlines destroys every list whose deadline has passed, ends sessions and
+// invitations whose time has, drops what is kept to undo imports that no longer can be, and
 // goes on with destructions that could not be finished. It reports whether nothing is
 // left to do. The vault does it by itself; tests with a clock of their own call
 // it.
 func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
+	v.sessions.sweep(v.clock.now()) // first, as it needs no disk
 	ok, over := v.keepShutdown(ctx)
 	if over {
 		return ok

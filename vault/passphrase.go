@@ -59,7 +59,7 @@ func (s *Session) ChangePassphrase(ctx context.Context, old, new crypto.Secret) 
 	if err != nil && !mayHaveHappened(err) {
 		return Token{}, err
 	}
-	v.dropSessions(s.member)
+	v.sessions.dropMember(s.member)
 	if err != nil {
 		return Token{}, err
 	}

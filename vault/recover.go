@@ -240,7 +240,7 @@ func (v *Vault) Recover(ctx context.Context, given []shares.Share, handle string
 	if err != nil && !mayHaveHappened(err) {
 		return nil, err
 	}
-	v.dropSessions(MemberID(who.object))
+	v.sessions.dropMember(MemberID(who.object))
 	if err != nil {
 		return nil, err
 	}

@@ -279,20 +279,11 @@ func (d *recoveryDrafts) get(id string, s *Session, now time.Time) *recoverySet 
 	return d.set
 }
 
-// dropOf drops what a member has not kept.
-func (d *recoveryDrafts) dropOf(member MemberID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.member == member {
-		d.set = nil
-	}
-}
-
 // dropBegunIn drops what was begun in a session that has ended.
-func (d *recoveryDrafts) dropBegunIn(ended ...sessionID) {
+func (d *recoveryDrafts) dropBegunIn(ended sessionID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if slices.Contains(ended, d.session) {
+	if d.session == ended {
 		d.set = nil
 	}
 }

@@ -40,11 +40,19 @@ type sealedSession struct {
 
 	name  string        // what its member calls it by; random, so it leads to neither token nor sessionID
 	ended chan struct{} // closed when it is dropped
+
+	idle time.Duration // how long it may lie unused, 0: for as long as it lasts
+	used time.Time     // when a request last began or ended
+	busy int           // requests under way
 }
 
 type sessionTable struct {
 	mu   sync.Mutex
 	byID map[sessionID]*sealedSession
+
+	// dropped is told of every session that ends, however it does: what was begun
+	// in it ends with it.
+	dropped func(sessionID)
 
 	// Endings that sign-ins under way must not outlive are counted: how many
 	// there were, and which of them was the last for everybody and for a member.
@@ -55,30 +63,48 @@ type sessionTable struct {
 	suspended map[MemberID]int // members who are being disabled, see suspend
 }
 
-func newSessionTable() *sessionTable {
-	return &sessionTable{byID: map[sessionID]*sealedSession{}, endedOf: map[MemberID]uint64{}}
+func newSessionTable(dropped func(sessionID)) *sessionTable {
+	return &sessionTable{byID: map[sessionID]*sealedSession{}, dropped: dropped, endedOf: map[MemberID]uint64{}}
 }
 
-// live returns a copy of a session that has neither expired nor outlived the
-// identity that it was opened with, nil if there is none.
+// live returns a copy of a session whose time is not over and that has not outlived
+// the identity that it was opened with, nil if there is none.
 func (v *Vault) live(id sessionID) *sealedSession {
-	s := v.sessions.get(id)
+	return v.ofMember(id, v.sessions.get(id, v.clock.now()))
+}
+
+// ofMember returns s, or nil if who opened it is no member by that identity.
+func (v *Vault) ofMember(id sessionID, s *sealedSession) *sealedSession {
 	if s == nil {
 		return nil
 	}
 	who := v.statement(string(s.member))
-	if v.isOver() || !v.clock.now().Before(s.expires) || who == nil || who.fact(factRecipient) != s.recipient || v.isOut(s.member) {
+	if v.isOver() || who == nil || who.fact(factRecipient) != s.recipient || v.isOut(s.member) {
 		v.sessions.drop(id)
 		return nil
 	}
 	return s
 }
 
-// get returns a copy, as dropping a session overwrites what was sealed.
-func (t *sessionTable) get(id sessionID) *sealedSession {
+// get returns a copy, as dropping a session overwrites what was sealed. One whose
+// time is over is dropped in the same step: a moment later a request may have begun
+// that keeps it from lying unused.
+func (t *sessionTable) get(id sessionID, now time.Time) *sealedSession {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.getLocked(id, now).copy()
+}
+
+func (t *sessionTable) getLocked(id sessionID, now time.Time) *sealedSession {
 	s := t.byID[id]
+	if s != nil && s.over(now) {
+		t.dropLocked(id)
+		return nil
+	}
+	return s
+}
+
+func (s *sealedSession) copy() *sealedSession {
 	if s == nil {
 		return nil
 	}
@@ -134,6 +160,7 @@ func (t *sessionTable) dropLocked(id sessionID) {
 	if s := t.byID[id]; s != nil {
 		clear(s.sealed)
 		delete(t.byID, id)
+		t.dropped(id)
 		close(s.ended) // after it is gone: see Session.Ended
 	}
 }
@@ -166,12 +193,12 @@ func (t *sessionTable) dropAllLocked() (ended []sessionID) {
 	return ended
 }
 
-// sweep drops what has expired.
+// sweep drops those whose time is over, which nobody may ever ask for again.
 func (t *sessionTable) sweep(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, s := range t.byID {
-		if !now.Before(s.expires) {
+		if s.over(now) {
 			t.dropLocked(id)
 		}
 	}
@@ -214,8 +241,9 @@ func (v *Vault) openSession(member MemberID, m *agebox.Identity, begun beginning
 	if err != nil {
 		return Token{}, err
 	}
-	s := &sealedSession{member: member, recipient: m.Recipient().String(), expires: v.clock.now().Add(sessionTTL).Truncate(time.Second),
-		name: newID(), ended: make(chan struct{})}
+	now := v.clock.now()
+	s := &sealedSession{member: member, recipient: m.Recipient().String(), expires: now.Add(sessionTTL).Truncate(time.Second),
+		name: newID(), ended: make(chan struct{}), used: now}
 	copy(s.nonce[:], randomBytes(len(s.nonce)))
 	plain := m.Secret()
 	defer plain.Wipe()
@@ -253,6 +281,7 @@ func sessionAD(id sessionID, member MemberID) []byte { return append(id[:], memb
 type Session struct {
 	v       *Vault
 	id      sessionID
+	name    string
 	member  MemberID
 	expires time.Time
 	m       *agebox.Identity
@@ -284,10 +313,18 @@ func (v *Vault) Session(_ context.Context, token string) (*Session, error) {
 		return nil, err
 	}
 	defer clear(key)
-	sealed := v.live(id)
+	sealed := v.enter(id)
 	if sealed == nil {
 		return nil, errUnauthenticated()
 	}
+	s, err := v.openSealed(id, key, sealed)
+	if err != nil {
+		v.sessions.leave(id, v.clock.now())
+	}
+	return s, err
+}
+
+func (v *Vault) openSealed(id sessionID, key []byte, sealed *sealedSession) (*Session, error) {
 	aead, err := chacha20poly1305.NewX(key)
 	if err != nil {
 		return nil, err
@@ -302,22 +339,22 @@ func (v *Vault) Session(_ context.Context, token string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{v: v, id: id, member: sealed.member, recipient: sealed.recipient, expires: sealed.expires, m: identity, gone: sealed.ended, keys: map[string]*agebox.Identity{}}, nil
+	return &Session{v: v, id: id, name: sealed.name, member: sealed.member, recipient: sealed.recipient, expires: sealed.expires, m: identity, gone: sealed.ended,
+		keys: map[string]*agebox.Identity{}}, nil
 }
 
-// Close forgets the keys opened for the request.
+// Close forgets the keys opened for the request, which is over.
 func (s *Session) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.keys != nil {
+		s.v.sessions.leave(s.id, s.v.clock.now())
+	}
 	s.m, s.keys = nil, nil
 }
 
-// dropSessions ends every session of a member, and what was begun in one and is
-// waiting for another request.
-func (v *Vault) dropSessions(member MemberID) {
-	v.sessions.dropMember(member)
-	v.drafts.dropOf(member)
-}
+// Name is what the session's member calls it by, see SessionInfo.ID.
+func (s *Session) Name() string { return s.name }
 
 // alive returns an Unauthenticated error once the session has ended, so that
 // a long answer stops with it.

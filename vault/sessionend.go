@@ -89,11 +89,9 @@ func (s *Session) End(ctx context.Context) error {
 	return s.ended(ctx, "vault.End", audit.SessionClose, []sessionID{s.id}, "you are signed out")
 }
 
-// ended is what comes after sessions were dropped: what was begun in them is
-// dropped too, and then it is recorded. In this order, as neither a full disk nor
-// a caller who has gone away may keep a session open.
+// ended records that sessions were ended. They are dropped before that, as neither
+// a full disk nor a caller who has gone away may keep one open.
 func (s *Session) ended(ctx context.Context, op string, act audit.Act, which []sessionID, done string) error {
-	s.v.drafts.dropBegunIn(which...)
 	e := audit.Entry{Act: act, By: string(s.member)}
 	if act != audit.SessionClose {
 		n := int64(len(which))
@@ -115,8 +113,8 @@ func (s *Session) ended(ctx context.Context, op string, act audit.Act, which []s
 		Msg: done + ", but the audit trail could not say so: the disk is full or cannot be written", Hint: "free some space"}
 }
 
-// Ended is closed when the session has been ended by somebody, and not before
-// Alive says so.
+// Ended is closed when the session has ended, and not before Alive says so. That
+// its time is over is noticed within a minute.
 func (s *Session) Ended() <-chan struct{} { return s.gone }
 
 // Alive returns an Unauthenticated error once the session has ended.

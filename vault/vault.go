@@ -187,10 +187,9 @@ func newVault(c *Config) *Vault {
 	if c.WorkFactor == 0 {
 		c.WorkFactor = agebox.WorkFactor
 	}
-	return &Vault{
+	v := &Vault{
 		store: c.Store, slots: c.Slots, log: c.Log, workFactor: c.WorkFactor,
 		clock:     newClock(c.Now, c.Elapsed, c.Slots),
-		sessions:  newSessionTable(),
 		large:     make(chan struct{}, 1),
 		rekeying:  make(chan struct{}, 1),
 		backingUp: make(chan struct{}, 1),
@@ -209,6 +208,8 @@ func newVault(c *Config) *Vault {
 		sweep:     make(chan struct{}, 1),
 		closing:   make(chan struct{}),
 	}
+	v.sessions = newSessionTable(v.drafts.dropBegunIn)
+	return v
 }
 
 // A damage is what the audit trail says of a list whose manifest is lost: the
