@@ -16,33 +16,40 @@ import (
 type memberHandler func(c echo.Context, m *vault.Session) error
 
 // member opens the session of a request that opens no contact.
-func (s *Server) member(h memberHandler) echo.HandlerFunc { return s.admitted(s.light, maxJSON, h) }
+func (s *Server) member(h memberHandler) echo.HandlerFunc {
+	return s.admitted(s.light, bearer, maxJSON, h)
+}
 
 // bringing is opening for a request that brings a file.
 func (s *Server) bringing(h memberHandler) echo.HandlerFunc {
-	return s.admitted(s.openings, maxCertificate, h)
+	return s.admitted(s.openings, bearer, maxCertificate, h)
 }
 
 // opening is member for a request that opens contacts: there is memory for a few
 // of them at once.
-func (s *Server) opening(h memberHandler) echo.HandlerFunc { return s.admitted(s.openings, maxJSON, h) }
+func (s *Server) opening(h memberHandler) echo.HandlerFunc {
+	return s.admitted(s.openings, bearer, maxJSON, h)
+}
 
 // streaming is member for an answer that goes out while it is made, as fast as
 // the client takes it.
 func (s *Server) streaming(h memberHandler) echo.HandlerFunc {
-	return s.admitted(s.streams, maxJSON, h)
+	return s.admitted(s.streams, bearer, maxJSON, h)
 }
 
 // urgent is member for what must not wait behind anything else, as it may be meant
 // to end just that.
-func (s *Server) urgent(h memberHandler) echo.HandlerFunc { return s.admitted(s.lockdowns, maxJSON, h) }
+func (s *Server) urgent(h memberHandler) echo.HandlerFunc {
+	return s.admitted(s.lockdowns, bearer, maxJSON, h)
+}
 
 // admitted opens the session of a request for the length of it. Everything that
 // others decide the length of comes first: while a body is on its way, or the
-// request waits for its turn, no key is in memory.
-func (s *Server) admitted(g *gate, limit int64, h memberHandler) echo.HandlerFunc {
+// request waits for its turn, no key is in memory. tokenOf finds the token of the
+// session.
+func (s *Server) admitted(g *gate, tokenOf func(*http.Request) string, limit int64, h memberHandler) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		ctx, token := c.Request().Context(), bearer(c.Request())
+		ctx, token := c.Request().Context(), tokenOf(c.Request())
 		if err := s.vault.SignedIn(token); err != nil {
 			return err
 		}

@@ -249,10 +249,15 @@ func (s *Server) checkReady(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 			return err
 		}
-		if !s.vault.Founded() && c.Path() != "/v1/health" && !strings.HasPrefix(c.Path(), "/setup/") && !strings.HasPrefix(c.Path(), "/static/") {
+		if !s.vault.Founded() && !beforeTheBeginning(c.Path()) {
 			return &vault.Error{Kind: vault.Unavailable, Code: "not-set-up", Msg: "the vault is not set up yet",
 				Hint: "open the set-up link that the server printed, or stop it and run: rallyvault setup"}
 		}
 		return next(c)
 	}
+}
+
+// beforeTheBeginning reports whether a route is answered before the vault is set up.
+func beforeTheBeginning(route string) bool {
+	return route == "/v1/health" || strings.HasPrefix(route, "/setup/") || strings.HasPrefix(route, "/static/")
 }

@@ -109,8 +109,8 @@ func (s *Server) fail(err error, c echo.Context) {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(retrySeconds(err)))
 	}
-	if s.pages.Owns(c.Path()) {
-		s.pages.Fail(c, p.Status)
+	if isPage(c) {
+		s.pages.Fail(c, p.Status, err, instanceOf(c))
 		return
 	}
 	if err := writeJSON(c, p.Status, client.ProblemType, p); err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -44,12 +45,15 @@ type Config struct {
 
 	Now func() time.Time // nil: time.Now
 
+	// PseudoLanguage adds a right-to-left language made of English to the pages.
+	PseudoLanguage bool
+
 	// Connections is how many may be open at once, 0 for as many as the server
 	// has memory for. A process that may open few files sets less.
 	Connections int
 }
 
-// A Server answers the API and the set-up page for one vault.
+// A Server answers the API and the pages for one vault.
 type Server struct {
 	vault    *vault.Vault
 	log      *slog.Logger
@@ -79,7 +83,7 @@ func New(c Config) *Server {
 		c.Connections = MaxConnections
 	}
 	s := &Server{vault: c.Vault, log: c.Log, loopback: c.Loopback, public: c.PublicURL, importStall: bodyTimeout, importSize: maxImport,
-		pages: web.New(web.Config{Vault: c.Vault, Now: c.Now})}
+		pages: web.New(pagesConfig(c))}
 	s.conns = newConnections(c.Connections)
 	s.bodies = &crowd{max: maxBodies, grace: slowBody}
 	s.files = &crowd{max: maxFiles, grace: slowBody}
@@ -104,10 +108,19 @@ func New(c Config) *Server {
 	// is refused has the headers too.
 	e.Use(s.observe, headers, s.checkHost, s.checkOrigin, s.checkReady)
 	s.routes(e)
+	s.pageRoutes(e)
 	return s
 }
 
-// routes is the route table. openapi.yaml describes every line of it.
+func pagesConfig(c Config) web.Config {
+	w := web.Config{Vault: c.Vault, Now: c.Now, Pseudo: c.PseudoLanguage}
+	if c.PublicURL != nil {
+		w.PublicURL, w.Secure = strings.TrimSuffix(c.PublicURL.String(), "/"), c.PublicURL.Scheme == "https"
+	}
+	return w
+}
+
+// routes is the route table of the API. openapi.yaml describes every line of it.
 func (s *Server) routes(e *echo.Echo) {
 	e.GET("/v1/health", s.getHealth)
 	e.POST("/v1/sessions", s.postSession)
@@ -205,13 +218,6 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/audit/verifications", s.opening(s.postVerification))
 	e.GET("/v1/audit/export", s.streaming(s.getAuditExport))
 	e.POST("/v1/backups", s.streaming(postBackup))
-
-	e.GET("/", s.pages.GetRoot)
-	e.GET("/setup/:token", s.pages.GetSetup)
-	e.POST("/setup/:token", s.pages.PostSetup)
-	e.GET("/handover/:token", s.pages.GetHandover)
-	e.POST("/handover/:token", s.postHandover)
-	e.GET("/static/:file", s.pages.GetStatic)
 }
 
 // ServeHTTP answers one request.

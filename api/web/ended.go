@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-
-	"github.com/rallyvault/rallyvault/vault"
 )
 
 // An endedPage says that the group has ended, and shows the certificate.
@@ -16,12 +14,9 @@ type endedPage struct {
 	Certificate string
 }
 
-// GetRoot handles GET /, which is there once the vault has been shut down.
-func (p *Pages) GetRoot(c echo.Context) error {
-	if vault.KindOf(p.vault.Available()) != vault.Gone {
-		return notFound()
-	}
-	page := endedPage{frame: p.frame(c)}
+// GetEnded handles GET / once the vault has been shut down.
+func (p *Pages) GetEnded(c echo.Context) error {
+	page := endedPage{frame: p.frame(c, "ended.title")}
 	if at, note, ended := p.vault.Ended(); ended {
 		page.When, page.Certificate = at.UTC().Format(time.RFC3339), note
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
-	"mime"
 	"net/http"
 	"strings"
 	"sync"
@@ -26,7 +25,6 @@ import (
 const (
 	tokenBytes = 16        // of crypto/rand: 128 bits cannot be guessed, so guesses need no counting
 	linkTTL    = time.Hour // a link that lies in a terminal's scroll-back stops working
-	maxForm    = 64 << 10  // bytes of the set-up form
 )
 
 // A link is the set-up link that works now, if one does.
@@ -58,25 +56,19 @@ func (p *Pages) opens(token string) bool {
 // A setupPage is the form, with what was wrong with it.
 type setupPage struct {
 	frame
-	Problem      string // "" the first time
 	Organisation string
 	Handle       string
-	Recovery     string          // as chosen, "" the first time: the choice has no default
-	Silence      string          // as chosen, "" the first time: vault.DefaultSilence is proposed
-	Fields       map[string]bool // those that Problem is about
+	Recovery     string // as chosen, "" the first time: the choice has no default
+	Silence      string // as chosen, "" the first time: vault.DefaultSilence is proposed
 }
-
-// Wrong reports whether a field needs another value.
-func (s setupPage) Wrong(field string) bool { return s.Fields[field] }
 
 // A donePage says how to sign in, and shows the recovery sheets, if there are
 // any, for the one time that they can be seen.
 type donePage struct {
 	frame
-	Unknown  bool // the disk failed: whether the vault is set up is not known
-	Handle   string
-	SheetCSS string
-	Sheets   []sheet
+	Unknown bool // the disk failed: whether the vault is set up is not known
+	Handle  string
+	Sheets  []sheet
 }
 
 // sheetsOfPage is the scheme of the sheets that the page offers. Others can be
@@ -91,7 +83,7 @@ func (p *Pages) GetSetup(c echo.Context) error {
 	if !ok {
 		return notFound()
 	}
-	return p.render(c, http.StatusOK, "setup.html", setupPage{frame: p.frame(c)})
+	return p.render(c, http.StatusOK, "setup.html", setupPage{frame: p.frame(c, "setup.title")})
 }
 
 // PostSetup handles POST /setup/:token. The link stops working when the vault is
@@ -103,42 +95,31 @@ func (p *Pages) PostSetup(c echo.Context) error {
 	if !p.opens(c.Param("token")) {
 		return notFound()
 	}
-	r := c.Request()
-	// A multipart form would be written to temporary files by net/http.
-	if mt, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || mt != echo.MIMEApplicationForm {
-		return &vault.Error{Kind: vault.Invalid, Code: "content-type", Msg: "the form has to be URL-encoded"}
+	form, err := form(c)
+	if err != nil {
+		return err
 	}
-	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return err
-		}
-		return &vault.Error{Kind: vault.Invalid, Code: "body", Msg: "the form cannot be read"}
-	}
-	form := r.PostForm
-	page := setupPage{frame: p.frame(c), Organisation: form.Get("organisation"), Handle: form.Get("handle"),
-		Recovery: form.Get("recovery"), Silence: cmp.Or(form.Get("silence"), vault.DefaultSilence), Fields: map[string]bool{}}
-	if key := page.check(form.Get("passphrase"), form.Get("again")); key != "" {
-		page.Problem = page.T(key)
-		return p.render(c, http.StatusUnprocessableEntity, "setup.html", page)
+	page := setupPage{frame: p.frame(c, "setup.title"), Organisation: form.Get("organisation"), Handle: form.Get("handle"),
+		Recovery: form.Get("recovery"), Silence: cmp.Or(form.Get("silence"), vault.DefaultSilence)}
+	if page.Trouble = page.check(form.Get("passphrase"), form.Get("again")); page.Trouble != nil {
+		return unfit("setup.html", page)
 	}
 	sheets, err := p.found(c, page, form.Get("passphrase"))
-	if vault.KindOf(err) == vault.Invalid && err != nil {
-		page.refused(err)
-		return p.render(c, http.StatusUnprocessableEntity, "setup.html", page)
+	if err != nil && vault.KindOf(err) == vault.Invalid {
+		page.Trouble = page.refused(err)
+		return again(err, "setup.html", page)
 	}
 	var e *vault.Error
 	if errors.As(err, &e) && e.Code == "unknown-outcome" && len(sheets) > 0 {
 		// Nobody could make these sheets again, and they may open the vault. The
 		// link goes on working if there is none.
-		return p.render(c, http.StatusServiceUnavailable, "done.html", donePage{frame: page.frame, Unknown: true, Handle: page.Handle, SheetCSS: p.sheetPath, Sheets: sheets})
+		return p.render(c, http.StatusServiceUnavailable, "done.html", donePage{frame: p.frame(c, "done.unknown.title"), Unknown: true, Handle: page.Handle, Sheets: sheets})
 	}
 	if err != nil {
 		return err
 	}
 	p.link.ends = time.Time{}
-	return p.render(c, http.StatusOK, "done.html", donePage{frame: page.frame, Handle: page.Handle, SheetCSS: p.sheetPath, Sheets: sheets})
+	return p.render(c, http.StatusOK, "done.html", donePage{frame: p.frame(c, "done.title"), Handle: page.Handle, Sheets: sheets})
 }
 
 // found sets the vault up and returns the sheets to show. They are in memory
@@ -172,47 +153,39 @@ func (p *Pages) found(c echo.Context, page setupPage, passphrase string) (sheets
 }
 
 // check refuses what only the form can know, and what would otherwise be found
-// after the work of making keys. It returns the key of the sentence to show.
-func (s *setupPage) check(passphrase, again string) string {
+// after the work of making keys.
+func (s *setupPage) check(passphrase, again string) *trouble {
 	switch {
 	case s.Organisation == "" || utf8.RuneCountInString(s.Organisation) > 200 ||
 		!utf8.ValidString(s.Organisation) || strings.ContainsFunc(s.Organisation, unicode.IsControl):
-		s.Fields["organisation"] = true
-		return "setup.wrong.organisation"
+		return s.wrong("setup.wrong.organisation", "organisation")
 	case utf8.RuneCountInString(passphrase) < vault.MinPassphrase:
-		s.Fields["passphrase"] = true
-		return "setup.wrong.passphrase-short"
+		return s.wrong("setup.wrong.passphrase-short", "passphrase")
 	case passphrase != again:
-		s.Fields["again"] = true
-		return "setup.wrong.again"
+		return s.wrong("setup.wrong.again", "again")
 	case s.Recovery != sheetsOfPage && s.Recovery != "none":
-		s.Fields["recovery"] = true
-		return "setup.wrong.recovery"
+		return s.wrong("setup.wrong.recovery", "recovery")
 	}
-	return ""
+	return nil
 }
 
-// refused shows a refusal of package vault: in the page's language where there
-// is a sentence for its code, else in the vault's own words.
-func (s *setupPage) refused(err error) {
+// refused explains a refusal of package vault.
+func (s *setupPage) refused(err error) *trouble {
+	t := s.explain(err)
 	var e *vault.Error
-	if !errors.As(err, &e) {
-		return
+	if errors.As(err, &e) {
+		switch e.Code {
+		case "passphrase-short", "passphrase-common", "passphrase-weak":
+			t.wrong["passphrase"] = true
+		case "handle":
+			t.wrong["handle"] = true
+		}
+		for _, key := range []string{"setup.wrong." + e.Code, "setup.wrong." + e.Params["field"]} {
+			if s.Has(key) {
+				t.Text, t.Lang = s.T(key), ""
+				break
+			}
+		}
 	}
-	for _, f := range e.Fields {
-		s.Fields[f.Field] = true
-	}
-	switch e.Code {
-	case "passphrase-short", "passphrase-common":
-		s.Fields["passphrase"] = true
-	case "handle":
-		s.Fields["handle"] = true
-	}
-	key := "setup.wrong." + e.Code
-	if e.Code == "text" {
-		key = "setup.wrong." + e.Params["field"]
-	}
-	if s.Problem = s.T(key); s.Problem == "" {
-		s.Problem = e.Msg
-	}
+	return t
 }

@@ -61,16 +61,16 @@ type sheetText struct {
 // newSheet fills the sheet of a share. revocation is armored, nil if there is none.
 func (p *Pages) newSheet(s shares.Share, revocation []byte) sheet {
 	vault, _, _ := strings.Cut(s.Vault, "-")
-	values := strings.NewReplacer("{number}", strconv.Itoa(s.Number), "{of}", strconv.Itoa(s.Of), "{needed}", strconv.Itoa(s.Needed),
-		"{set}", strconv.FormatInt(s.Set, 10), "{made}", s.Made, "{vault}", vault[:min(len(vault), shortVault)])
+	values := []any{"number", strconv.Itoa(s.Number), "of", strconv.Itoa(s.Of), "needed", strconv.Itoa(s.Needed),
+		"set", strconv.FormatInt(s.Set, 10), "made", s.Made, "vault", vault[:min(len(vault), shortVault)]}
 	text := s.Text()
 	out := sheet{Number: s.Number, Key: strings.Split(strings.TrimRight(string(text.Bytes()), "\n"), "\n")}
 	text.Wipe()
 	if len(revocation) > 0 {
 		out.Revocation = strings.Split(strings.TrimRight(string(revocation), "\n"), "\n")
 	}
-	for _, l := range languages {
-		t := func(key string) string { return values.Replace(p.locales[l]["sheet."+key]) }
+	for _, l := range p.texts.order {
+		t := func(key string) string { return p.texts.by[l].text("sheet."+key, values...) }
 		out.Texts = append(out.Texts, sheetText{
 			Lang: l, Title: t("title"), Facts: t("facts"), What: t("what"), Key: t("key"), CommandsLabel: t("commands"),
 			KeepTitle: t("keep.title"), Keep: []string{t("keep.1"), t("keep.2"), t("keep.3")},

@@ -176,7 +176,8 @@ func TestSheetPrintsOnOnePiece(t *testing.T) {
 		sheets = append(sheets, p.newSheet(s, revocation))
 	}
 	var after bytes.Buffer
-	done := donePage{frame: frame{Lang: "es", texts: p.locales["es"]}, Handle: "heron", Sheets: sheets}
+	spanish := p.texts.by["es"]
+	done := donePage{frame: frame{Lang: "es", Dir: spanish.dir, texts: spanish, pages: p}, Handle: "heron", Sheets: sheets}
 	if err := p.templates.ExecuteTemplate(&after, "done.html", done); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +203,7 @@ func TestSheetPrintsOnOnePiece(t *testing.T) {
 			}
 			// Paper is the printer's to say; here there is none, so the style
 			// does, for which the policy has to go.
-			css := string(p.static[p.cssPath]) + string(p.sheetCSS) + "@page { size: " + tt.paper + " }"
+			css := string(read("static/rallyvault.css")) + string(p.sheetCSS) + "@page { size: " + tt.paper + " }"
 			page := regexp.MustCompile(`<meta http-equiv="Content-Security-Policy"[^>]*>`).ReplaceAll(tt.page, nil)
 			page = regexp.MustCompile(`(?s)<style>.*?</style>`).ReplaceAll(page, nil)
 			page = bytes.Replace(page, []byte("</head>"), []byte("<style>"+css+"</style></head>"), 1)
@@ -251,4 +252,13 @@ func printedPages(t *testing.T, browser string, page []byte) int {
 		t.Fatal(err)
 	}
 	return len(regexp.MustCompile(`/Type\s*/Page\b`).FindAll(b, -1))
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -2,84 +2,110 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"encoding/json"
 	"html/template"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/text/language"
 
 	"github.com/rallyvault/rallyvault/vault"
 )
 
-//go:embed templates/*.html static/*.css locales/*.json
+//go:embed templates/*.html static/* locales/*.json
 var files embed.FS
 
-// policy allows a page its style sheet and its form. It replaces the stricter
-// one of the API.
-const policy = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+// policy allows a page its own style sheets, scripts, pictures and forms, and nothing
+// of anybody else. It replaces the stricter one of the API.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
+	"frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // Config is what the pages need.
 type Config struct {
 	Vault *vault.Vault
 	Now   func() time.Time
+
+	// Secure says that people reach the service by https: cookies are then never
+	// sent without it.
+	Secure bool
+
+	// PublicURL is where people reach the service, "" if it is known by no name of
+	// its own.
+	PublicURL string
+
+	// Pseudo adds a right-to-left language made of English, for tests.
+	Pseudo bool
 }
 
 // Pages answers the requests of browsers.
 type Pages struct {
-	vault *vault.Vault
-	now   func() time.Time
+	vault  *vault.Vault
+	now    func() time.Time
+	secure bool
+	public string
 
 	templates *template.Template
-	locales   map[string]locale
-	matcher   language.Matcher
+	texts     *texts
 	sheetCSS  []byte
-	static    map[string][]byte // style sheets by path
-	cssPath   string            // with a piece of the hash of the file, so that a new one is never an old one
-	sheetPath string
+	static    map[string]asset // by path
+	paths     map[string]string
 
-	link link
+	link  link
+	notes notes
 }
 
-// A locale is the texts of one language by key.
-type locale map[string]string
-
-// languages are those of locales, the fallback first.
-var languages = []string{"en", "es"}
+// An asset is a style sheet, script or picture of the program.
+type asset struct {
+	mediaType string
+	plain     []byte
+	packed    []byte // gzip
+}
 
 // New parses the templates and texts. They are part of the program, so what is
 // wrong with them stops it.
 func New(c Config) *Pages {
-	p := &Pages{vault: c.Vault, now: c.Now, locales: map[string]locale{}, static: map[string][]byte{},
+	p := &Pages{vault: c.Vault, now: c.Now, secure: c.Secure, public: c.PublicURL, texts: readTexts(c.Pseudo),
+		static: map[string]asset{}, paths: map[string]string{},
 		templates: template.Must(template.ParseFS(files, "templates/*.html"))}
-	var tags []language.Tag
-	for _, l := range languages {
-		var texts locale
-		if err := json.Unmarshal(read("locales/"+l+".json"), &texts); err != nil {
-			panic("web: locale " + l + ": " + err.Error())
-		}
-		p.locales[l] = texts
-		tags = append(tags, language.MustParse(l))
+	all, err := files.ReadDir("static")
+	if err != nil {
+		panic("web: " + err.Error())
 	}
-	p.matcher = language.NewMatcher(tags)
-	p.cssPath = p.serveCSS("rallyvault", read("static/rallyvault.css"))
+	for _, f := range all {
+		p.serve(f.Name())
+	}
 	p.sheetCSS = read("static/sheet.css")
-	p.sheetPath = p.serveCSS("sheet", p.sheetCSS)
 	return p
 }
 
-// serveCSS makes a style sheet one of those that GetStatic serves, and returns
-// its path.
-func (p *Pages) serveCSS(name string, css []byte) string {
-	sum := sha256.Sum256(css)
-	path := "/static/" + name + "-" + hex.EncodeToString(sum[:6]) + ".css"
-	p.static[path] = css
-	return path
+var mediaTypes = map[string]string{
+	".css": "text/css; charset=utf-8",
+	".js":  "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml",
+}
+
+// serve makes a file one of those that GetStatic serves. Its path has a piece of its
+// hash, so that a new one is never taken for an old one.
+func (p *Pages) serve(name string) {
+	b := read("static/" + name)
+	mediaType, ok := mediaTypes[path.Ext(name)]
+	if !ok {
+		panic("web: " + name + " is of no kind that is served")
+	}
+	sum := sha256.Sum256(b)
+	ext := path.Ext(name)
+	at := "/static/" + strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:6]) + ext
+	var packed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // a level that there is
+	_, _ = w.Write(b)                                          // to memory
+	_ = w.Close()
+	p.static[at] = asset{mediaType, b, packed.Bytes()}
+	p.paths[name] = at
 }
 
 func read(name string) []byte {
@@ -90,82 +116,39 @@ func read(name string) []byte {
 	return b
 }
 
-// Owns reports whether a route pattern is one of a page, whose errors are pages
-// as well.
-func (p *Pages) Owns(route string) bool {
-	return strings.HasPrefix(route, "/setup/") || strings.HasPrefix(route, "/handover/") || strings.HasPrefix(route, "/static/")
-}
-
-// GetStatic handles GET /static/:file.
+// GetStatic handles GET /static/:file. What it serves is the same for everybody and
+// never changes, and is the only thing that a browser may keep: until somebody signs
+// out there (see PostSignOut).
 func (p *Pages) GetStatic(c echo.Context) error {
-	css, ok := p.static["/static/"+c.Param("file")]
+	a, ok := p.static["/static/"+c.Param("file")]
 	if !ok {
 		return notFound()
 	}
-	return c.Blob(http.StatusOK, "text/css; charset=utf-8", css)
-}
-
-// A frame is what every page has.
-type frame struct {
-	Lang  string // of the page
-	CSS   string
-	Other []string // languages to switch to
-	texts locale
-}
-
-// T returns the text for a key; texts are plain, and the template escapes them.
-func (f frame) T(key string) string { return f.texts[key] }
-
-func (p *Pages) frame(c echo.Context) frame {
-	lang := c.QueryParam("lang")
-	if p.locales[lang] == nil {
-		_, i := language.MatchStrings(p.matcher, c.Request().Header.Get("Accept-Language"))
-		lang = languages[i]
+	h := c.Response().Header()
+	if c.QueryString() == "" { // see frame.Asset
+		h.Set(echo.HeaderCacheControl, "private, max-age=31536000, immutable")
 	}
-	f := frame{Lang: lang, CSS: p.cssPath, texts: p.locales[lang]}
-	for _, l := range languages {
-		if l != lang {
-			f.Other = append(f.Other, l)
-		}
+	h.Set(echo.HeaderVary, echo.HeaderAcceptEncoding)
+	if strings.Contains(c.Request().Header.Get(echo.HeaderAcceptEncoding), "gzip") {
+		h.Set(echo.HeaderContentEncoding, "gzip")
+		return c.Blob(http.StatusOK, a.mediaType, a.packed)
 	}
-	return f
+	return c.Blob(http.StatusOK, a.mediaType, a.plain)
 }
 
-// render writes a page. It is made whole first, so that half a page is never out.
+// render writes a page. It is made whole first, so that half a page is never out. It
+// is not compressed: pages hold what visitors typed beside what they may not know.
 func (p *Pages) render(c echo.Context, status int, name string, page any) error {
 	var b bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&b, name, page); err != nil {
 		return err
 	}
-	c.Response().Header().Set("Content-Security-Policy", policy)
+	h := c.Response().Header()
+	h.Set("Content-Security-Policy", policy)
+	// With no-referrer a browser that knows no Sec-Fetch-Site would send its forms
+	// with an origin of "null", which is nobody's.
+	h.Set("Referrer-Policy", "same-origin")
 	return c.HTMLBlob(status, b.Bytes())
-}
-
-// A problemPage says that something did not work. It says the same for a link
-// that is wrong, used or old.
-type problemPage struct {
-	frame
-	Title, Text string
-}
-
-// Fail answers with a page what a handler could not.
-func (p *Pages) Fail(c echo.Context, status int) {
-	f := p.frame(c)
-	key := "problem.other"
-	switch status {
-	case http.StatusNotFound:
-		key = "problem.not-found"
-		if strings.HasPrefix(c.Path(), "/handover/") {
-			key = "problem.handover"
-		}
-	case http.StatusServiceUnavailable:
-		key = "problem.unavailable"
-	case http.StatusForbidden, http.StatusMisdirectedRequest:
-		key = "problem.forbidden"
-	}
-	// The template is ours and was parsed: what remains is a connection that
-	// is gone, and nobody to tell.
-	_ = p.render(c, status, "problem.html", problemPage{f, f.T(key + ".title"), f.T(key + ".text")})
 }
 
 func notFound() error {
