@@ -477,7 +477,7 @@ func TestHandover(t *testing.T) {
 	if page.status != 200 || strings.Contains(page.body, token) || strings.Contains(page.body, "<script") || strings.Contains(page.body, organisation) || strings.Contains(page.body, "Quillfeather") {
 		t.Errorf("got %d %s", page.status, page.body)
 	}
-	if got, want := page.header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"; got != want {
+	if got, want := page.header.Get("Content-Security-Policy"), pagePolicy; got != want {
 		t.Errorf("got policy %q, want %q", got, want)
 	}
 	for _, p := range []string{wrong, nobody, "x", strings.Repeat("x", 3000)} {

@@ -91,7 +91,6 @@ func TestRefusals(t *testing.T) {
 		{"no number", "GET", "/v1/audit/entries?from=x", "", nil, 422, "invalid", "not-a-number", 2},
 		{"negative number", "GET", "/v1/audit/checkpoint?since=-1", "", nil, 422, "invalid", "not-a-number", 2},
 		{"no such address", "GET", "/v1/Quillfeather", "", nil, 404, "not-found", "no-such-address", 4},
-		{"root", "GET", "/", "", nil, 404, "not-found", "no-such-address", 4},
 		{"method", "PUT", "/v1/lists", "", nil, 405, "invalid", "method", 2},
 		{"invented method", "QUILLFEATHER", "/v1/lists", "", nil, 405, "invalid", "method", 2},
 		{"undo no import", "DELETE", at + "/imports/" + absent, "", nil, 404, "not-found", "no-such-batch", 4},

@@ -30,6 +30,11 @@ const (
 	passphrase   = "marsh lantern oboe quartz"
 )
 
+// pagePolicy is what a page may do: nothing of anybody else, and nothing that was
+// typed becomes a script.
+const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types 'none'"
+
 // marks are what must stand in no problem and no line of the log.
 var marks = []string{organisation, handle, passphrase, "Quillfeather", "quillfeather", "5550147", "555-0147", "Gorgonzola", "Purposeful", "secret-agent"}
 
@@ -189,7 +194,14 @@ func (h *house) do(t testing.TB, method, path, body string, headers ...string) a
 	}
 	a := answer{status: resp.StatusCode, header: resp.Header, body: string(b)}
 	checkDocumented(t, h.ops, method, path, a.status)
-	for name, want := range map[string]string{"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"} {
+	want := map[string]string{"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+	if strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		want["Referrer-Policy"] = "same-origin" // or a form of an old browser has an origin of null
+	}
+	if strings.HasPrefix(path, "/static/") && !strings.Contains(path, "?") && a.status == 200 {
+		want["Cache-Control"] = "private, max-age=31536000, immutable"
+	}
+	for name, want := range want {
 		if got := a.header.Get(name); got != want {
 			t.Errorf("%s %s: got %s %q, want %q", method, path, name, got, want)
 		}

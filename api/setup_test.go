@@ -33,7 +33,7 @@ func TestSetupPage(t *testing.T) {
 	if strings.Contains(a.body, "<script") || strings.Contains(a.body, "style=") {
 		t.Error("the page has a script or a style of its own")
 	}
-	if got, want := a.header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"; got != want {
+	if got, want := a.header.Get("Content-Security-Policy"), pagePolicy; got != want {
 		t.Errorf("got policy %q, want %q", got, want)
 	}
 	_, css, _ := strings.Cut(a.body, `<link rel="stylesheet" href="`)
