@@ -164,6 +164,41 @@ type answer struct {
 // keep to. Headers are pairs; an Authorization of "-" sends none.
 func (h *house) do(t testing.TB, method, path, body string, headers ...string) answer {
 	t.Helper()
+	a := h.ask(t, method, path, body, headers...)
+	checkDocumented(t, h.ops, method, path, a.status)
+	want := map[string]string{"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+	if strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		want["Referrer-Policy"] = "same-origin" // or a form of an old browser has an origin of null
+	}
+	if strings.HasPrefix(path, "/static/") && !strings.Contains(path, "?") && a.status == 200 {
+		want["Cache-Control"] = "private, max-age=31536000, immutable"
+	}
+	for name, want := range want {
+		if got := a.header.Get(name); got != want {
+			t.Errorf("%s %s: got %s %q, want %q", method, path, name, got, want)
+		}
+	}
+	if csp := a.header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none';") || strings.Contains(csp, "unsafe") {
+		t.Errorf("%s %s: got policy %q", method, path, csp)
+	}
+	if a.header.Get("Content-Type") == client.ProblemType {
+		a.problem = &client.Problem{}
+		if err := json.Unmarshal([]byte(a.body), a.problem); err != nil {
+			t.Fatal(err)
+		}
+		if a.problem.Status != a.status {
+			t.Errorf("%s %s: the problem says %d, the status is %d", method, path, a.problem.Status, a.status)
+		}
+		clean(t, "problem", a.body)
+	} else if a.status >= 400 && !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		t.Errorf("%s %s: %d without a problem: %s", method, path, a.status, a.body)
+	}
+	return a
+}
+
+// ask is do where the answer is checked by the test alone.
+func (h *house) ask(t testing.TB, method, path, body string, headers ...string) answer {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -192,36 +227,7 @@ func (h *house) do(t testing.TB, method, path, body string, headers ...string) a
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := answer{status: resp.StatusCode, header: resp.Header, body: string(b)}
-	checkDocumented(t, h.ops, method, path, a.status)
-	want := map[string]string{"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
-	if strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
-		want["Referrer-Policy"] = "same-origin" // or a form of an old browser has an origin of null
-	}
-	if strings.HasPrefix(path, "/static/") && !strings.Contains(path, "?") && a.status == 200 {
-		want["Cache-Control"] = "private, max-age=31536000, immutable"
-	}
-	for name, want := range want {
-		if got := a.header.Get(name); got != want {
-			t.Errorf("%s %s: got %s %q, want %q", method, path, name, got, want)
-		}
-	}
-	if csp := a.header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none';") || strings.Contains(csp, "unsafe") {
-		t.Errorf("%s %s: got policy %q", method, path, csp)
-	}
-	if a.header.Get("Content-Type") == client.ProblemType {
-		a.problem = &client.Problem{}
-		if err := json.Unmarshal(b, a.problem); err != nil {
-			t.Fatal(err)
-		}
-		if a.problem.Status != a.status {
-			t.Errorf("%s %s: the problem says %d, the status is %d", method, path, a.problem.Status, a.status)
-		}
-		clean(t, "problem", a.body)
-	} else if a.status >= 400 && !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
-		t.Errorf("%s %s: %d without a problem: %s", method, path, a.status, a.body)
-	}
-	return a
+	return answer{status: resp.StatusCode, header: resp.Header, body: string(b)}
 }
 
 var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
