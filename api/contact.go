@@ -2,6 +2,7 @@ package api
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"strings"
 
@@ -28,6 +29,15 @@ func (s *Server) getContacts(c echo.Context, m *vault.Session) error {
 	if f := c.QueryParam("fields"); f != "" {
 		o.Fields = strings.Split(f, ",")
 	}
+	from, err := number(c, "from")
+	if err != nil {
+		return err
+	}
+	count, err := number(c, "count")
+	if err != nil {
+		return err
+	}
+	o.From, o.Count = int(min(from, math.MaxInt)), int(min(count, math.MaxInt)) // no list has as many
 	ctx := c.Request().Context()
 	reading, err := m.ReadContacts(ctx, id, o)
 	if err != nil {

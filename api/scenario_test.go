@@ -202,6 +202,34 @@ func TestStory(t *testing.T) {
 			}
 		}
 	})
+	t.Run("pages", func(t *testing.T) {
+		r, err := h.Import(ctx, list, client.ImportOptions{}, strings.NewReader("name,phone\nBo,2125550148\nCy,2125550149\nDi,2125550150\n"), nil)
+		if err != nil || r.Stored != 3 {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+		for q, want := range map[[2]int]string{{0, 0}: "Ana Quillfeather Bo Cy Di", {0, 1}: "Ana Quillfeather", {1, 2}: "Bo Cy", {3, 50}: "Di", {2, 0}: "Cy Di", {4, 1}: "", {1 << 40, 1 << 40}: ""} {
+			var got bytes.Buffer
+			if err := h.Contacts(ctx, list, client.ContactsQuery{Fields: []string{"name"}, From: q[0], Count: q[1]}, &got); err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for line := range strings.SplitSeq(strings.TrimSuffix(got.String(), "\r\n"), "\r\n") {
+				_, name, _ := strings.Cut(line, ",")
+				names = append(names, name)
+			}
+			if want = strings.TrimSpace("name " + want); strings.Join(names, " ") != want {
+				t.Errorf("%v: got %q, want %q", q, names, want)
+			}
+		}
+		for _, q := range []string{"from=-1", "count=-1", "from=x", "count=1.5", "count=99999999999999999999"} {
+			if a := h.do(t, "GET", "/v1/lists/"+string(list)+"/contacts?"+q, ""); a.status != 422 {
+				t.Errorf("%s: got %d %s, want 422", q, a.status, a.body)
+			}
+		}
+		if a := h.do(t, "DELETE", "/v1/lists/"+string(list)+"/imports/"+string(*r.Batch), ""); a.status != 200 {
+			t.Fatalf("got %d %s", a.status, a.body)
+		}
+	})
 	t.Run("media types", func(t *testing.T) {
 		at := "/v1/lists/" + string(list)
 		for path, want := range map[string]string{

@@ -237,7 +237,7 @@ func (e *Exporting) Next(ctx context.Context) ([]Contact, error) {
 	}
 	e.rows[0], e.rows[1] = e.rows[1], e.rows[0]
 	from := len(e.people)
-	out := e.rows[0].fill(cols, g.rows, func(c *meta) bool {
+	out := e.rows[0].fill(cols, 0, g.rows, func(c *meta) bool {
 		if c.consent != sheet.Yes {
 			e.withheld[c.consent]++
 			return false

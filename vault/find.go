@@ -41,25 +41,7 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 	var entries []func(*actTx) error
 	for _, held := range s.readable() {
 		id := ListID(held.object)
-		var may *reach
-		var hits []Found
-		err := again(func() (err error) {
-			if err := s.mergeWaiting(ctx, id); err != nil {
-				return err
-			}
-			if may, err = s.reach(id, ActionRead); err != nil {
-				return err
-			}
-			if err := may.maySearch(s.v.clock.now()); err != nil {
-				return err
-			}
-			limit := maxFound - len(out)
-			if may.grants != nil {
-				limit = min(limit, may.searchRoom())
-			}
-			hits, err = s.findIn(ctx, may, query, limit)
-			return err
-		})
+		may, hits, err := s.findIn(ctx, id, query, maxFound-len(out))
 		if err != nil {
 			if _, gone := s.reach(id, ActionRead); KindOf(gone) == Gone || KindOf(gone) == Forbidden {
 				continue // destroyed, or lapsed, while we looked
@@ -97,6 +79,53 @@ func (s *Session) Find(ctx context.Context, query string) ([]Found, error) {
 	return out, nil
 }
 
+// FindIn is Find in one list. It gives a steward at most 1,000 contacts, and whoever
+// has a grant 100: the first, in the list's order. What it is recorded as names the
+// list, though nobody was found.
+func (s *Session) FindIn(ctx context.Context, list ListID, query string) ([]Found, error) {
+	query = strings.TrimSpace(query)
+	if err := checkText("vault.FindIn", "the search", query); err != nil {
+		return nil, err
+	}
+	may, hits, err := s.findIn(ctx, list, query, maxFound)
+	if err != nil {
+		return nil, err
+	}
+	if hits == nil {
+		hits = []Found{}
+	}
+	n := int64(len(hits))
+	err = s.do(ctx, func(t *actTx) error {
+		return may.record(t, audit.Entry{Act: audit.ContactFind, By: string(s.member), Count: &n}, may.fields)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return hits, nil
+}
+
+// findIn searches one list, and says by what reach, in which that is to be recorded.
+func (s *Session) findIn(ctx context.Context, id ListID, query string, limit int) (may *reach, hits []Found, err error) {
+	err = again(func() (err error) {
+		if err := s.mergeWaiting(ctx, id); err != nil {
+			return err
+		}
+		if may, err = s.reach(id, ActionRead); err != nil {
+			return err
+		}
+		if err := may.maySearch(s.v.clock.now()); err != nil {
+			return err
+		}
+		most := limit
+		if may.grants != nil {
+			most = min(most, may.searchRoom())
+		}
+		hits, err = s.findBy(ctx, may, query, most)
+		return err
+	})
+	return may, hits, err
+}
+
 // recordFound records that a list was asked for somebody and had n of them.
 func (s *Session) recordFound(ctx context.Context, m *statement, n int64) error {
 	return s.do(ctx, func(t *actTx) error {
@@ -109,7 +138,7 @@ func (s *Session) held() []*statement {
 	return slices.DeleteFunc(s.visible(), func(m *statement) bool { return !isSteward(m, s.member) })
 }
 
-func (s *Session) findIn(ctx context.Context, may *reach, query string, limit int) ([]Found, error) {
+func (s *Session) findBy(ctx context.Context, may *reach, query string, limit int) ([]Found, error) {
 	m, fields := may.m, may.fields
 	var places []place
 	for _, q := range parseQuery(fields, regionOf(m), query) {
@@ -225,7 +254,7 @@ func (s *Session) search(ctx context.Context, m *statement, q query, limit int) 
 			}
 		}
 		if len(out) >= limit {
-			return out[:limit], s.verify(ctx, m, i+1, q.fields)
+			return out[:limit], s.verify(ctx, m, m.segments[i+1:], q.fields)
 		}
 	}
 	return out, nil

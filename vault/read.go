@@ -135,6 +135,9 @@ type reader struct {
 	keys  []*agebox.Identity
 	codec *columnCodec
 	cols  columns
+
+	ready  *segment // of m, whose sealed columns were read already
+	sealed [][]byte
 }
 
 func (s *Session) newReader(ctx context.Context, m *statement, names []string) (*reader, error) {
@@ -177,10 +180,14 @@ func (r *reader) Close() {
 
 // open opens the columns of g. They are good until the next call.
 func (r *reader) open(ctx context.Context, g *segment) (*columns, error) {
-	sealed, err := r.s.v.sealedColumns(ctx, r.m, g, r.names)
-	if err != nil {
-		return nil, err
+	sealed := r.sealed
+	if r.ready != g {
+		var err error
+		if sealed, err = r.s.v.sealedColumns(ctx, r.m, g, r.names); err != nil {
+			return nil, err
+		}
 	}
+	r.ready, r.sealed = nil, nil
 	for i, name := range r.names {
 		data, err := r.codec.openColumn(r.cols.data[i], r.m, g, name, sealed[i], r.keys[i])
 		if err != nil {
@@ -284,13 +291,12 @@ func (c *columns) value(i, row int) []byte {
 // meta returns a row's metadata from column i.
 func (c *columns) meta(i, row int) meta { return parseMeta(c.rows[i][row]) }
 
-// verify compares the named columns of every segment from number from on with
-// the manifest, so that an answer of many segments is begun only if it can be
-// finished, and a search that has found enough still says nothing of a list
-// that is damaged further on.
-func (s *Session) verify(ctx context.Context, m *statement, from int, names []string) error {
-	for i := from; i < len(m.segments); i++ {
-		if _, err := s.v.sealedColumns(ctx, m, &m.segments[i], names); err != nil {
+// verify compares the named columns of some segments with the manifest, so that an
+// answer of many segments is begun only if it can be finished, and a search that has
+// found enough still says nothing of a list that is damaged further on.
+func (s *Session) verify(ctx context.Context, m *statement, segments []segment, names []string) error {
+	for i := range segments {
+		if _, err := s.v.sealedColumns(ctx, m, &segments[i], names); err != nil {
 			return err
 		}
 	}
@@ -315,7 +321,7 @@ func (s *Session) eachMeta(ctx context.Context, m *statement, fn func(g *segment
 		for row := range g.rows {
 			c := cols.meta(0, row)
 			if !fn(g, row, &c) {
-				return s.verify(ctx, m, i+1, r.names)
+				return s.verify(ctx, m, m.segments[i+1:], r.names)
 			}
 		}
 	}
@@ -332,27 +338,62 @@ type Contact struct {
 // ReadOptions say what to read of a list.
 type ReadOptions struct {
 	Fields []string // nil: every field of the list
+
+	// Of one page: its first contact, counted from 0 in the list's order, and how
+	// many. Count 0 is all that follow.
+	From, Count int
 }
 
-// A Reading is a list being read, a segment at a time.
+// A Reading is a list, or a page of one, being read, a segment at a time.
 type Reading struct {
 	s      *Session
 	m      *statement
 	fields []sheet.Field
 	r      *reader
-	next   int // segment
-	left   int // contacts of those that were counted when it began
+	span   span // what is left of it
+	count  int  // contacts when it began
 	rows   contactRows
 }
 
-// ReadContacts begins to read a list. When it returns, every sealed column
-// that will be read has been compared with the manifest, and the reading is in
-// the audit trail.
+// A span is a run of contacts of a list, in its order.
+type span struct {
+	segment, end int // the segments they lie in
+	skip         int // contacts of the first one that come before
+	rows         int
+}
+
+// spanOf returns where count contacts from number from on lie, as far as there are so
+// many; a count of 0 is all of them.
+func spanOf(m *statement, from, count int) span {
+	sp := span{skip: from}
+	for sp.segment < len(m.segments) && sp.skip >= m.segments[sp.segment].rows {
+		sp.skip -= m.segments[sp.segment].rows
+		sp.segment++
+	}
+	sp.end = sp.segment
+	for ahead := -sp.skip; sp.end < len(m.segments) && (count == 0 || sp.rows < count); sp.end++ {
+		ahead += m.segments[sp.end].rows
+		sp.rows = ahead
+	}
+	if count > 0 {
+		sp.rows = min(sp.rows, count)
+	}
+	return sp
+}
+
+// ReadContacts begins to read a list, or a page of it. When it returns, every sealed
+// column that will be read has been compared with the manifest, and the reading is in
+// the audit trail: of a page those of the segments that it lies in, and as many
+// contacts as it has, which are what a grant is charged for.
 func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*Reading, error) {
+	if o.From < 0 || o.Count < 0 {
+		return nil, &Error{Kind: Invalid, Op: "vault.ReadContacts", Code: "page", Msg: "a page begins at a contact counted from 0, and holds so many of them"}
+	}
 	var may *reach
 	var m *statement
 	var fields []sheet.Field
 	var r *reader
+	var page span
 	err := again(func() (err error) {
 		if err := s.mergeWaiting(ctx, id); err != nil {
 			return err
@@ -364,24 +405,33 @@ func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*
 		if fields, err = chooseFields(may.fields, o.Fields); err != nil {
 			return err
 		}
+		page = spanOf(m, o.From, o.Count)
 		for _, f := range fields { // before anything is read; the act looks again
 			if a := may.by(string(f)); a != nil {
-				if err := roomFor(a, m.rows(), s.v.clock.now()); err != nil {
+				if err := roomFor(a, page.rows, s.v.clock.now()); err != nil {
 					return err
 				}
 			}
 		}
 		names := append([]string{columnMeta}, words(fields)...)
-		if err := s.verify(ctx, m, 0, names); err != nil {
-			return err
+		var first [][]byte // not read again: most pages lie in one segment
+		if page.segment < page.end {
+			if first, err = s.v.sealedColumns(ctx, m, &m.segments[page.segment], names); err != nil {
+				return err
+			}
+			if err := s.verify(ctx, m, m.segments[page.segment+1:page.end], names); err != nil {
+				return err
+			}
 		}
-		r, err = s.newReader(ctx, m, names)
+		if r, err = s.newReader(ctx, m, names); err == nil && first != nil {
+			r.ready, r.sealed = &m.segments[page.segment], first
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	count := int64(m.rows())
+	count := int64(page.rows)
 	err = s.do(ctx, func(t *actTx) error {
 		return may.record(t, audit.Entry{Act: audit.ListRead, By: string(s.member), Count: &count}, fields)
 	})
@@ -389,7 +439,47 @@ func (s *Session) ReadContacts(ctx context.Context, id ListID, o ReadOptions) (*
 		r.Close()
 		return nil, err
 	}
-	return &Reading{s: s, m: m, fields: fields, r: r, left: int(count)}, nil
+	return &Reading{s: s, m: m, fields: fields, r: r, span: page, count: page.rows}, nil
+}
+
+// Contact reads one contact: the fields that the member may read. It is recorded
+// like a reading, of one.
+func (s *Session) Contact(ctx context.Context, list ListID, id ContactID) (*Found, error) {
+	var may *reach
+	var one *Found
+	err := again(func() (err error) {
+		if err := s.mergeWaiting(ctx, list); err != nil {
+			return err
+		}
+		if may, err = s.reach(list, ActionRead); err != nil {
+			return err
+		}
+		for _, f := range may.fields {
+			if a := may.by(string(f)); a != nil {
+				if err := roomFor(a, 1, s.v.clock.now()); err != nil {
+					return err
+				}
+			}
+		}
+		at, err := s.locate(ctx, may.m, id)
+		if err != nil {
+			return err
+		}
+		return s.readPlaces(ctx, may.m, may.fields, []place{*at}, func(id ContactID, values []string) {
+			one = &Found{List: list, ID: id, Fields: words(may.fields), Values: values}
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := int64(1)
+	err = s.do(ctx, func(t *actTx) error {
+		return may.record(t, audit.Entry{Act: audit.ListRead, By: string(s.member), Count: &n}, may.fields)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return one, nil
 }
 
 // chooseFields returns the wanted fields of those that may be read, in the
@@ -431,14 +521,17 @@ func containsField(fields []sheet.Field, name string) bool {
 // Fields returns what is being read, in the list's order.
 func (r *Reading) Fields() []sheet.Field { return r.fields }
 
-// Len returns the number of contacts.
-func (r *Reading) Len() int { return r.m.rows() }
+// Len returns how many contacts are read, as many as there were when it began.
+func (r *Reading) Len() int { return r.count }
+
+// Total returns how many the list had then.
+func (r *Reading) Total() int { return r.m.rows() }
 
 // Next returns the contacts of the next segment, which may be none, good until
 // the call after it, and io.EOF after the last. It stops when the session, the list or
 // the access to it ends.
 func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
-	if r.next == len(r.m.segments) {
+	if r.span.segment == r.span.end {
 		return nil, io.EOF
 	}
 	if err := ctx.Err(); err != nil {
@@ -468,7 +561,7 @@ func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 			return err
 		}
 		out = nil
-		i, ok := m.segmentIndex(r.m.segments[r.next].id)
+		i, ok := m.segmentIndex(r.m.segments[r.span.segment].id)
 		if !ok && m.fact(factNextSegment) != r.m.fact(factNextSegment) {
 			return errChanged // an import has written it anew elsewhere
 		}
@@ -481,11 +574,12 @@ func (r *Reading) Next(ctx context.Context) ([]Contact, error) {
 			return err
 		}
 		// Not those who were added since: they are not in the trail.
-		out = r.rows.fill(cols, min(g.rows, r.left), nil, false)
+		out = r.rows.fill(cols, min(g.rows, r.span.skip), min(g.rows, r.span.skip+r.span.rows), nil, false)
 		return nil
 	})
-	r.next++
-	r.left -= len(out)
+	r.span.segment++
+	r.span.skip = 0
+	r.span.rows -= len(out)
 	return out, err
 }
 
@@ -497,25 +591,26 @@ type contactRows struct {
 	ids    []byte
 }
 
-// fill takes the first rows of opened columns, meta in front. keep, which may be nil,
-// says of whom; unnamed leaves the ids out.
-func (b *contactRows) fill(cols *columns, rows int, keep func(*meta) bool, unnamed bool) []Contact {
+// fill takes rows from to end of opened columns, meta in front. keep, which may be
+// nil, says of whom; unnamed leaves the ids out.
+func (b *contactRows) fill(cols *columns, from, end int, keep func(*meta) bool, unnamed bool) []Contact {
 	fields := len(cols.names) - 1
 	texts, at := make([]string, fields), make([]int, fields)
 	answers := make([]bool, fields)
 	for i := range fields {
 		if answers[i] = fixedWidth(cols.names[i+1]) == 1; !answers[i] {
-			texts[i] = string(cols.data[i+1])
+			first := lengthOf(cols.rows[i+1][:from])
+			texts[i] = string(cols.data[i+1][first : first+lengthOf(cols.rows[i+1][from:end])])
 		}
 	}
 	b.out, b.values, b.ids = b.out[:0], b.values[:0], b.ids[:0]
-	for row := range rows {
+	for row := from; row < end; row++ {
 		c := cols.meta(0, row)
 		kept := keep == nil || keep(&c)
 		if kept && !unnamed {
 			b.ids = append(b.ids, uuid.UUID(c.id).String()...)
 		}
-		from := len(b.values)
+		first := len(b.values)
 		for i := range fields {
 			value := cols.rows[i+1][row]
 			start := at[i]
@@ -529,7 +624,7 @@ func (b *contactRows) fill(cols *columns, rows int, keep func(*meta) bool, unnam
 			}
 		}
 		if kept {
-			b.out = append(b.out, Contact{Values: b.values[from:len(b.values):len(b.values)]})
+			b.out = append(b.out, Contact{Values: b.values[first:len(b.values):len(b.values)]})
 		}
 	}
 	if !unnamed {
@@ -539,6 +634,14 @@ func (b *contactRows) fill(cols *columns, rows int, keep func(*meta) bool, unnam
 		}
 	}
 	return b.out
+}
+
+// lengthOf is how much of a column rows of text take.
+func lengthOf(rows [][]byte) (n int) {
+	for _, row := range rows {
+		n += len(row) + 1
+	}
+	return n
 }
 
 // Close forgets what was opened.

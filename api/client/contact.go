@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/rallyvault/rallyvault/vault"
@@ -26,6 +27,10 @@ const (
 type ContactsQuery struct {
 	Fields []string // none: all that the caller may read, in the list's order
 	Format Format
+
+	// Of one page: its first contact, counted from 0, and how many. Count 0 is all
+	// that follow.
+	From, Count int
 }
 
 // NewContact is a contact to add, and Values are by field.
@@ -92,6 +97,12 @@ func (c *Client) Contacts(ctx context.Context, list vault.ListID, q ContactsQuer
 	}
 	if q.Format != "" {
 		v.Set("format", string(q.Format))
+	}
+	if q.From != 0 {
+		v.Set("from", strconv.Itoa(q.From))
+	}
+	if q.Count != 0 {
+		v.Set("count", strconv.Itoa(q.Count))
 	}
 	path := listPath(list, "/contacts")
 	if len(v) > 0 {
