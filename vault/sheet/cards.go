@@ -115,11 +115,10 @@ func isLine(line []byte, with string) bool {
 	return len(line) == len(with) && strings.EqualFold(string(line), with)
 }
 
-func (s *Sheet) openCards(r io.Reader, o *Options) (err error) {
+func (s *Sheet) openCards(r io.Reader, o *Options) error {
 	s.format = VCard
 	s.recs = &cards{in: bufio.NewReaderSize(r, sourceChunk), text: s.text, unreach: s.unreach, line: 1, cells: make([]string, cardColumns)}
-	s.plan, err = newPlan(cardHeader, cardMeanings(), 1, o, func() ([]record, error) { return nil, nil })
-	return err
+	return s.planFor(cardHeader, cardMeanings(), 1, o, func(question) (int, error) { return 0, nil })
 }
 
 // next implements recordReader. A card that has nothing for any column is
@@ -470,8 +469,14 @@ func (c *cards) putAside(header, slug, reason string) {
 	}
 }
 
+// A cardCount says what was found in a file of cards.
+type cardCount struct {
+	seen   [cardColumns]bool // columns that some card has something for
+	unread []Drop            // what is in none of the columns
+}
+
 // kept returns those columns that some card has something for.
-func (c *cards) kept(planned []Column) []Column {
+func (c *cardCount) kept(planned []Column) []Column {
 	var kept []Column
 	for _, k := range planned {
 		if c.seen[k.Index] {
@@ -481,14 +486,18 @@ func (c *cards) kept(planned []Column) []Column {
 	return kept
 }
 
-func (c *cards) dropped(planned []Drop) []Drop {
+func (c *cardCount) dropped(planned []Drop) []Drop {
 	var dropped []Drop
 	for _, d := range planned {
 		if i := slices.Index(cardHeader, d.Header); i >= 0 && c.seen[i] {
 			dropped = append(dropped, d)
 		}
 	}
-	dropped = append(dropped, c.aside...)
+	return append(dropped, c.unread...)
+}
+
+func (c *cards) count() *cardCount {
+	dropped := slices.Clone(c.aside)
 	for _, name := range c.others {
 		k := refusedBySlug(refusedProperties[name])
 		if k == nil {
@@ -500,7 +509,7 @@ func (c *cards) dropped(planned []Drop) []Drop {
 			dropped = append(dropped, notAField(name))
 		}
 	}
-	return dropped
+	return &cardCount{c.seen, dropped}
 }
 
 func refusedBySlug(slug string) *refusedKind {

@@ -15,26 +15,22 @@ import (
 // Names are never told by cells: every word may be one.
 //
 // It changes meanings, and returns which columns it decided about.
-func confirm(headers []string, meanings []meaning, mapped []mapping, o *Options, sample func() ([]record, error)) (byCells []bool, err error) {
+func confirm(headers []string, meanings []meaning, mapped []mapping, o *Options, look looker) (byCells []bool, err error) {
 	byCells = make([]bool, len(meanings))
-	var records []record
-	look := func() error {
-		if records == nil {
-			records, err = sample()
-		}
-		return err
-	}
-	clean := NewCleaner(o.Region)
 	for i, m := range meanings {
 		if m.kind != perhaps || mapped[i] != notMapped {
 			continue
 		}
-		if err := look(); err != nil {
-			return nil, err
-		}
 		meanings[i] = meaning{}
 		for _, f := range []Field{m.field, m.other} {
-			if f != "" && columnIs(clean, f, records, i, false) >= 1 {
+			if f == "" {
+				continue
+			}
+			fit, err := look(question{i, f, false})
+			if err != nil {
+				return nil, err
+			}
+			if fit >= 1 {
 				meanings[i], byCells[i] = meaning{kind: aField, field: f}, true
 				break
 			}
@@ -49,10 +45,11 @@ func confirm(headers []string, meanings []meaning, mapped []mapping, o *Options,
 			if m.kind != unknown || mapped[i] != notMapped || !tellable(f, headers[i]) {
 				continue
 			}
-			if err := look(); err != nil {
+			fit, err := look(question{i, f, f == Phone})
+			if err != nil {
 				return nil, err
 			}
-			if columnIs(clean, f, records, i, f == Phone) < leastToTell {
+			if fit < leastToTell {
 				continue
 			}
 			if only >= 0 {
@@ -66,6 +63,49 @@ func confirm(headers []string, meanings []meaning, mapped []mapping, o *Options,
 		}
 	}
 	return byCells, nil
+}
+
+// A looker answers what columnIs does of the first records below the header.
+type looker func(question) (fit int, err error)
+
+// A question is whether a column is of a field, see columnIs.
+type question struct {
+	column  int
+	field   Field
+	written bool
+}
+
+// questions are all that confirm may ask, whatever is mapped. m is what the heading
+// alone means.
+func questions(column int, header string, m meaning) (all []question) {
+	if m.kind == perhaps {
+		for _, f := range []Field{m.field, m.other} {
+			if f != "" {
+				all = append(all, question{column, f, false})
+			}
+		}
+	}
+	for _, f := range []Field{Email, Phone} {
+		if tellable(f, header) {
+			all = append(all, question{column, f, f == Phone})
+		}
+	}
+	return all
+}
+
+// lookAt is a looker that reads ahead when it is asked first.
+func (s *Sheet) lookAt(width int, region string) looker {
+	var records []record
+	var clean *Cleaner
+	return func(q question) (fit int, err error) {
+		if clean == nil {
+			if records, err = s.sample(width); err != nil {
+				return 0, err
+			}
+			clean = NewCleaner(region)
+		}
+		return columnIs(clean, q.field, records, q.column, q.written), nil
+	}
 }
 
 // tellable reports whether the cells below a heading that no table knows may tell

@@ -53,6 +53,12 @@ func checkSheet(t *testing.T, data []byte) {
 	t.Helper()
 	whole, wholeErr := account(t, bytes.NewReader(data), usual)
 	pieces, piecesErr := account(t, iotest.OneByteReader(bytes.NewReader(data)), usual)
+	var kept bytes.Buffer
+	if first := readFile(t, data, usual, &kept); first.err == nil {
+		if d := sameReading(first, readAside(t, kept.Bytes(), usual), nil); d != "" {
+			t.Errorf("what was set aside reads otherwise (-file +aside)\n%s", d)
+		}
+	}
 	if whole != pieces || (wholeErr == nil) != (piecesErr == nil) {
 		t.Errorf("read whole: %v\n%s\nread in pieces: %v\n%s", wholeErr, whole, piecesErr, pieces)
 	}

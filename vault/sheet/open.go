@@ -122,8 +122,22 @@ func (s *Sheet) begin(header []string, line int, o *Options) (err error) {
 	if recs, ok := s.recs.(*records); ok {
 		recs.expect(meanings)
 	}
-	s.plan, err = newPlan(header, meanings, line, o, func() ([]record, error) { return s.sample(len(header)) })
+	return s.planFor(header, meanings, line, o, s.lookAt(len(header), o.Region))
+}
+
+// planFor plans the columns of a header.
+func (s *Sheet) planFor(header []string, meanings []meaning, line int, o *Options, look looker) (err error) {
+	s.header = heading{line: line, cells: cloneCells(header), meanings: slices.Clone(meanings), look: look}
+	s.plan, err = newPlan(header, meanings, line, o, look)
 	return err
+}
+
+// A heading is the row of headings as it was found.
+type heading struct {
+	line     int
+	cells    []string
+	meanings []meaning // by the headings alone
+	look     looker
 }
 
 // sampleRecords is how many records below the header are looked at where a
@@ -217,9 +231,6 @@ func (s *Sheet) stacked(header []string, o *Options) ([]string, error) {
 		if blank(cell) {
 			continue
 		}
-		if _, mapped := o.Map[trimHeader(header[i])]; mapped {
-			return plain, nil
-		}
 		headings++
 		m := meaningOf(trimHeader(cell), o)
 		if m.kind == unknown || m.kind == perhaps || strings.ContainsRune(cell, '@') {
@@ -235,6 +246,9 @@ func (s *Sheet) stacked(header []string, o *Options) ([]string, error) {
 			continue
 		default:
 			return plain, nil
+		}
+		if _, mapped := o.Map[trimHeader(header[i])]; mapped {
+			return plain, nil // whoever named it sees it as it stands in the file
 		}
 		joined[i] = cell
 	}

@@ -10,7 +10,8 @@ import (
 type plan struct {
 	columns []column
 	dropped []Drop
-	width   int // cells of the header
+	fates   []Drop // by column; zero if it is read
+	width   int    // cells of the header
 	consent []consentColumn
 	kept    []Column
 
@@ -86,10 +87,10 @@ func meaningsOf(header []string, o *Options) []meaning {
 }
 
 // newPlan decides about every column of the header that stands on the given
-// line of the file; meanings, which it changes, say what the headings mean. sample returns records below it, and is called only if a
-// heading leaves a doubt that cells may take away.
-func newPlan(header []string, meanings []meaning, line int, o *Options, sample func() ([]record, error)) (*plan, error) {
-	p := &plan{width: len(header), joinsName: -1}
+// line of the file; meanings, which it changes, say what the headings mean. look is
+// called only if a heading leaves a doubt that cells may take away.
+func newPlan(header []string, meanings []meaning, line int, o *Options, look looker) (*plan, error) {
+	p := &plan{fates: make([]Drop, len(header)), width: len(header), joinsName: -1}
 	headers := make([]string, len(header))
 	for i, cell := range header {
 		// The header outlives the record whose memory it shares.
@@ -100,7 +101,7 @@ func newPlan(header []string, meanings []meaning, line int, o *Options, sample f
 		return nil, err
 	}
 	settleOwners(meanings, mapped)
-	byCells, err := confirm(headers, meanings, mapped, o, sample)
+	byCells, err := confirm(headers, meanings, mapped, o, look)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +116,13 @@ func newPlan(header []string, meanings []meaning, line int, o *Options, sample f
 	nameless := 0
 	for i, m := range meanings {
 		h := headers[i]
+		before := len(p.dropped)
 		switch {
 		case mapped[i] == dropAsAsked:
 			p.dropped = append(p.dropped, drop(h, "as-asked", "dropped as asked"))
 		case h == "" && m.kind == unknown:
 			nameless++
+			p.fates[i] = noHeading
 		case m.kind == aField:
 			c := column{index: i, header: h, field: m.field, area: areas[i], after: m.follows}
 			p.add(c, Column{h, m.field, i, byCells[i]}, mapped[i] == mappedByCaller, hasName, o)
@@ -136,6 +139,9 @@ func newPlan(header []string, meanings []meaning, line int, o *Options, sample f
 			p.dropped = append(p.dropped, notAField(h))
 		default:
 			p.dropped = append(p.dropped, drop(h, "not-recognised", `not recognised; if it is a field of the list, say so with --map "Header=field"`))
+		}
+		if len(p.dropped) > before {
+			p.fates[i] = p.dropped[before]
 		}
 	}
 	if nameless > 0 {

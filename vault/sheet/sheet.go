@@ -1,6 +1,7 @@
 package sheet
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"unicode"
@@ -90,6 +91,9 @@ type Sheet struct {
 	above  []record // refused, because they stand above the header
 	ahead  []record // read from recs and still to come
 	book   *book    // of a workbook
+	header heading
+	keep   *keeping // SetAside was called
+	shown  *samples // nil: nobody wants to see any
 	strays bool     // a cell stood right of all headings
 	clean  *Cleaner
 	reach  []int // positions in fields of what reaches a person
@@ -104,7 +108,7 @@ type Sheet struct {
 // Kept returns the columns that are read, in the order of the file. Of a file of
 // vCards it is complete once Next has returned io.EOF.
 func (s *Sheet) Kept() []Column {
-	if c, ok := s.recs.(*cards); ok {
+	if c := s.cards(); c != nil {
 		return c.kept(s.plan.kept)
 	}
 	return slices.Clone(s.plan.kept)
@@ -113,7 +117,7 @@ func (s *Sheet) Kept() []Column {
 // Dropped returns the columns that are not read. It is complete once Next has
 // returned io.EOF.
 func (s *Sheet) Dropped() []Drop {
-	if c, ok := s.recs.(*cards); ok {
+	if c := s.cards(); c != nil {
 		return c.dropped(s.plan.dropped)
 	}
 	dropped := slices.Clone(s.plan.dropped)
@@ -126,10 +130,24 @@ func (s *Sheet) Dropped() []Drop {
 // Name returns the name of the sheet of a workbook that is read, and the names of
 // those that are not.
 func (s *Sheet) Name() (name string, others []string) {
+	if a, ok := s.recs.(*aside); ok {
+		return a.sheet, slices.Clone(a.others)
+	}
 	if s.book == nil {
 		return "", nil
 	}
 	return s.book.name, s.book.rest()
+}
+
+// cards returns what was found in a file of vCards, nil for any other.
+func (s *Sheet) cards() *cardCount {
+	switch recs := s.recs.(type) {
+	case *cards:
+		return recs.count()
+	case *aside:
+		return recs.cards
+	}
+	return nil
 }
 
 // Format returns how the file holds its records.
@@ -138,6 +156,9 @@ func (s *Sheet) Format() Format { return s.format }
 // Encoding returns what the file was read as. A file may be ASCII for long before
 // a character tells, so it is certain once Next has returned io.EOF.
 func (s *Sheet) Encoding() string {
+	if a, ok := s.recs.(*aside); ok {
+		return a.encoding
+	}
 	if s.text == nil {
 		return utf8Name // the XML of a workbook
 	}
@@ -155,6 +176,9 @@ func (s *Sheet) Next(row *Row) error {
 		return s.err
 	}
 	cells, line, fault, err := s.next()
+	if err == io.EOF && s.keep != nil {
+		err = s.keep.end(s)
+	}
 	if err != nil {
 		s.err = err
 		return err
@@ -165,7 +189,13 @@ func (s *Sheet) Next(row *Row) error {
 	} else {
 		s.read(cells, row)
 	}
-	return nil
+	if s.shown != nil {
+		s.shown.take(s, cells, row.Refusal)
+	}
+	if s.keep != nil {
+		s.err = s.keep.record(s, cells, row)
+	}
+	return s.err
 }
 
 func allBlank(cells []string) bool {
@@ -196,7 +226,7 @@ func (s *Sheet) read(cells []string, row *Row) {
 	if len(cells) > s.plan.width && !allBlank(cells[s.plan.width:]) {
 		// In a workbook a cell stands where it stands; in a text, one separator too
 		// many may have moved all of them.
-		if s.book == nil {
+		if s.format != Workbook {
 			row.refuse(MoreCells)
 			return
 		}
@@ -475,18 +505,7 @@ func (s *Sheet) isTotals(cells []string) bool {
 			break
 		}
 	}
-	switch {
-	case first == "":
-		return false
-	case first[0] >= utf8.RuneSelf:
-		if len(first) > maxText {
-			return false
-		}
-		first = foldWords(first)
-	case !s.totalsBegin[first[0]|0x20]:
-		return false
-	}
-	if !slices.ContainsFunc(s.totals, func(word string) bool { return sumsUp(first, word) }) {
+	if !s.beginsTotals(first) {
 		return false
 	}
 	for i := range s.plan.columns {
@@ -500,6 +519,22 @@ func (s *Sheet) isTotals(cells []string) bool {
 		}
 	}
 	return true
+}
+
+// beginsTotals reports whether a record whose first words these are may sum up others.
+func (s *Sheet) beginsTotals(first string) bool {
+	switch {
+	case first == "":
+		return false
+	case first[0] >= utf8.RuneSelf:
+		if len(first) > maxText {
+			return false
+		}
+		first = foldWords(first)
+	case !s.totalsBegin[first[0]|0x20]:
+		return false
+	}
+	return slices.ContainsFunc(s.totals, func(word string) bool { return sumsUp(first, word) })
 }
 
 // sumsUp reports whether a cell is the given word, alone or before a number, or
