@@ -16,7 +16,7 @@ import (
 )
 
 // TestCorpus imports every sheet of the corpus of package sheet into a list of
-// its own, as a preview first, and reads every cell back. Rows that repeat a
+// its own, as a preview and as one that waits first, and reads every cell back. Rows that repeat a
 // person fill what the first one left empty.
 func TestCorpus(t *testing.T) {
 	inOrder(t)
@@ -82,6 +82,22 @@ func TestCorpus(t *testing.T) {
 				return rep
 			}
 			preview := take(true)
+			f, err := os.Open(sheets[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			held, err := s.HoldImport(t.Context(), list.ID, f, vault.ImportOptions{Sheet: w.Sheet, Map: w.Map})
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := s.PreviewHeld(t.Context(), held.ID, vault.ImportOptions{Map: w.Map})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(preview, held.Report) + cmp.Diff(preview, again.Report) + cmp.Diff(held.Columns, again.Columns); diff != "" {
+				t.Errorf("what waits counts otherwise (-preview +held)\n%s", diff)
+			}
 			rep := take(false)
 			preview.Batch = rep.Batch
 			if diff := cmp.Diff(preview, rep); diff != "" {

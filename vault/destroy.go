@@ -129,6 +129,7 @@ func (v *Vault) end(ctx context.Context, l *listState, by string) (*Certificate,
 		}
 		return nil, goneList()
 	}
+	v.sheets.dropFor(l.id)
 	// The locks come first, and wait for no database: a full disk cannot keep
 	// a list alive.
 	locks := v.locksOf(l.id, m)

@@ -178,3 +178,35 @@ func (v *Vault) RepeatExport(id ExportID, n int) (forget func()) {
 		v.exports = all
 	}
 }
+
+// HeldInMemory says how many sheets wait, and how much memory is taken for them.
+func (v *Vault) HeldInMemory() (sheets, bytes int) {
+	v.sheets.mu.Lock()
+	defer v.sheets.mu.Unlock()
+	return len(v.sheets.byID), v.sheets.size
+}
+
+// SetHeldBounds sets maxHeldSheet and maxHeldSheets.
+func (v *Vault) SetHeldBounds(each, most int) {
+	v.sheets.mu.Lock()
+	defer v.sheets.mu.Unlock()
+	v.sheets.each, v.sheets.most = each, most
+}
+
+// Held returns all that is in memory of a sheet that waits, as it is there: writing to
+// it changes that.
+func (v *Vault) Held(id HeldID) (key []byte, sealed [][]byte) {
+	v.sheets.mu.Lock()
+	defer v.sheets.mu.Unlock()
+	h := v.sheets.byID[id]
+	return h.key, h.sealed
+}
+
+// SwapHeld exchanges what is in memory of two sheets but for their names.
+func (v *Vault) SwapHeld(a, b HeldID) {
+	v.sheets.mu.Lock()
+	defer v.sheets.mu.Unlock()
+	x, y := v.sheets.byID[a], v.sheets.byID[b]
+	x.key, y.key = y.key, x.key
+	x.sealed, y.sealed = y.sealed, x.sealed
+}

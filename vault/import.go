@@ -81,6 +81,17 @@ const (
 // sight, and the whole becomes visible in the one commit that ends the import.
 // If it fails, or the service dies, nothing of it is on the list.
 func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOptions) (*ImportReport, error) {
+	rep, err := s.importRows(ctx, id, o, func(so sheet.Options, _ *statement) (*sheet.Sheet, error) { return sheet.Open(r, so) })
+	if err != nil {
+		return nil, err
+	}
+	return rep, nil
+}
+
+// importRows is Import of a sheet that open opens when the list is ready for it. Of an
+// import that failed when it was about to become visible, the report comes with the
+// error: it has the batch, which may have become so all the same.
+func (s *Session) importRows(ctx context.Context, id ListID, o ImportOptions, open func(sheet.Options, *statement) (*sheet.Sheet, error)) (*ImportReport, error) {
 	const op = "vault.Import"
 	_, m, err := s.openAsSteward(id)
 	if err != nil {
@@ -118,7 +129,7 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	claim := func() error { return im.takeRoom(ctx, largeRows) }
 	var sh *sheet.Sheet
 	err = guarded(func() (err error) {
-		sh, err = sheet.Open(r, sheet.Options{Fields: fields, Questions: questions, Region: regionOf(m), Map: o.Map, Encoding: o.Encoding, Sheet: o.Sheet, Claim: claim})
+		sh, err = open(sheet.Options{Fields: fields, Questions: questions, Region: regionOf(m), Map: o.Map, Encoding: o.Encoding, Sheet: o.Sheet, Claim: claim}, m)
 		return err
 	})()
 	if err != nil {
@@ -156,7 +167,7 @@ func (s *Session) Import(ctx context.Context, id ListID, r io.Reader, o ImportOp
 	}
 	if err := im.finish(ctx, o); err != nil {
 		im.discard()
-		return nil, err
+		return im.report, err
 	}
 	return im.report, nil
 }

@@ -211,7 +211,7 @@ func (v *Vault) untilNext() time.Duration {
 		return keepAgain // nothing is done before the clock is right
 	}
 	now := v.clock.now()
-	wait := min(clockNote, v.untilEnd(now))
+	wait := min(clockNote, v.untilEnd(now), v.sheets.untilNext(now))
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	for _, l := range v.lists {
@@ -269,13 +269,14 @@ func (v *Vault) untilNext() time.Duration {
 	return max(wait, 0)
 }
 
-// KeepDeadlines destroys every list whose deadline has passed, ends sessions and
-// invitations whose time has, drops what is kept to undo imports that no longer can be, and
+// KeepDeadlines forgets sheets that waited too long, destroys every list whose
+// deadline has passed, ends sessions and invitations whose time has, drops what is kept to undo imports that no longer can be, and
 // goes on with destructions that could not be finished. It reports whether nothing is
 // left to do. The vault does it by itself; tests with a clock of their own call
 // it.
 func (v *Vault) KeepDeadlines(ctx context.Context) (ok bool) {
 	v.sessions.sweep(v.clock.now()) // first, as it needs no disk
+	v.sheets.sweep(v.clock.now())
 	ok, over := v.keepShutdown(ctx)
 	if over {
 		return ok

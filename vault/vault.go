@@ -99,6 +99,7 @@ type Vault struct {
 
 	findings findings
 	drafts   recoveryDrafts
+	sheets   *heldSheets
 	frozen   freezer
 
 	leftMu sync.Mutex
@@ -190,6 +191,7 @@ func newVault(c *Config) *Vault {
 	v := &Vault{
 		store: c.Store, slots: c.Slots, log: c.Log, workFactor: c.WorkFactor,
 		clock:     newClock(c.Now, c.Elapsed, c.Slots),
+		sheets:    newHeldSheets(),
 		large:     make(chan struct{}, 1),
 		rekeying:  make(chan struct{}, 1),
 		backingUp: make(chan struct{}, 1),
@@ -208,7 +210,10 @@ func newVault(c *Config) *Vault {
 		sweep:     make(chan struct{}, 1),
 		closing:   make(chan struct{}),
 	}
-	v.sessions = newSessionTable(v.drafts.dropBegunIn)
+	v.sessions = newSessionTable(func(ended sessionID) {
+		v.drafts.dropBegunIn(ended)
+		v.sheets.dropOf(ended)
+	})
 	return v
 }
 

@@ -55,7 +55,7 @@ func readThrough(t testing.TB, s *sheet.Sheet, err error, o sheet.Options, write
 		}
 	}
 	name, others := s.Name()
-	r.rest = fmt.Sprintf("%v\n%v\n%s %s %q %q consent %t", s.Kept(), s.Dropped(), s.Encoding(), s.Format(), name, others, s.HasConsent())
+	r.rest = fmt.Sprintf("%v\n%v\n%s %s %q %#v consent %t", s.Kept(), s.Dropped(), s.Encoding(), s.Format(), name, others, s.HasConsent())
 	r.views = s.Views()
 	return r
 }

@@ -130,7 +130,7 @@ func (s *Sheet) Dropped() []Drop {
 // Name returns the name of the sheet of a workbook that is read, and the names of
 // those that are not.
 func (s *Sheet) Name() (name string, others []string) {
-	if a, ok := s.recs.(*aside); ok {
+	if a, ok := s.recs.(*aside); ok && s.format == Workbook {
 		return a.sheet, slices.Clone(a.others)
 	}
 	if s.book == nil {
