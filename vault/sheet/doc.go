@@ -19,6 +19,9 @@
 //   - No error, reason or message repeats a cell. Headers are repeated, since
 //     the person who imports has to recognise them.
 //
+// [Sheet.SetAside] and [OpenAside] let a sheet be read again with another mapping when
+// the file is not there any more; [Sheet.Views] shows its columns to whoever chooses.
+//
 // The package knows nothing of lists as they are stored, of keys or of HTTP.
 // Its cleaning ([Clean], [Cleaner]), its name keys ([AppendNameKey]) and its
 // search terms ([ParseQuery]) also serve contacts that are typed in by hand, so
