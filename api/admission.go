@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/list"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
@@ -218,10 +219,13 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 	if state == http.StateNew {
 		if len(c.open) >= c.max && !c.drop(&c.idle, c.grace) && !c.drop(&c.busy, c.grace) && !c.drop(&c.idle, 0) {
 			// The answer fits into the empty buffer of a new connection, so
-			// this waits for nobody.
-			_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-			_, _ = conn.Write(c.full)
-			_ = conn.Close()
+			// this waits for nobody. Under TLS it would: for the client's hello,
+			// which may never come, while everybody waits for mu.
+			if _, secure := conn.(*tls.Conn); !secure {
+				_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+				_, _ = conn.Write(c.full)
+			}
+			cutOff(conn)
 			return
 		}
 		n = &connection{Conn: conn}
@@ -286,8 +290,17 @@ func (c *connections) drop(from *list.List, grace time.Duration) bool {
 	}
 	n.move(nil)
 	delete(c.open, n.Conn)
-	_ = n.Close() // its request, if it has one, is cancelled by that
+	cutOff(n.Conn) // its request, if it has one, is cancelled by that
 	return true
+}
+
+// cutOff closes a connection without waiting for anybody: TLS would say goodbye
+// first, for which it waits five seconds where nobody reads.
+func cutOff(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	_ = conn.Close()
 }
 
 // A connKey is the key of a request's net.Conn in its context.

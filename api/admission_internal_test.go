@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -278,6 +279,47 @@ func TestCutOffRequest(t *testing.T) {
 	case <-cancelled:
 	case <-time.After(10 * time.Second):
 		t.Error("the request goes on")
+	}
+}
+
+// TestSilentUnderTLS: a service that has its own certificate and is full turns away who
+// comes without waiting for their hello, for which everybody else would wait too.
+func TestSilentUnderTLS(t *testing.T) {
+	conns := newConnections(1)
+	conns.grace = time.Hour
+	held, hold := make(chan struct{}), make(chan struct{})
+	ts := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(held)
+		<-hold
+	}))
+	ts.Config.ConnState = conns.track
+	ts.StartTLS()
+	defer ts.Close()
+	status := make(chan int, 1)
+	go func() {
+		resp, err := ts.Client().Get(ts.URL)
+		if err != nil {
+			status <- 0
+			return
+		}
+		resp.Body.Close()
+		status <- resp.StatusCode
+	}()
+	<-held
+	for range 3 {
+		c, err := net.Dial("tcp", ts.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if n, err := c.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("got %d bytes, %v; want to be turned away at once", n, err)
+		}
+	}
+	close(hold)
+	if got := <-status; got != 200 {
+		t.Errorf("the request under way: got %d", got)
 	}
 }
 

@@ -133,12 +133,15 @@ func (s *Server) postLink(c echo.Context, m *vault.Session, id vault.ExportID) e
 }
 
 // address is how the server is reached: as it was told, or else as this request has
-// reached it.
+// reached it. Echo's Scheme would believe X-Forwarded-Proto, which anybody can send.
 func (s *Server) address(c echo.Context) string {
 	if s.public != nil {
 		return s.public.Scheme + "://" + s.public.Host
 	}
-	return c.Scheme() + "://" + c.Request().Host
+	if c.IsTLS() {
+		return "https://" + c.Request().Host
+	}
+	return "http://" + c.Request().Host
 }
 
 func exportJSON(e *vault.Export) client.Export {

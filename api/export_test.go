@@ -15,6 +15,9 @@ var (
 
 func (s *Server) Echo() *echo.Echo { return s.echo }
 
+// AddressOf is how s says in links that it is reached.
+func AddressOf(s *Server, c echo.Context) string { return s.address(c) }
+
 func (s *Server) LimitImports(size int64, stall time.Duration) {
 	s.importSize, s.importStall = size, stall
 }

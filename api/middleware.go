@@ -177,11 +177,21 @@ func stack() string {
 	}
 }
 
+// strictTransport tells a browser for how long, in seconds, it is to use nothing but
+// https for this name: a year, counted anew with every visit. Without it somebody on
+// the way could answer in our place when a person types the name alone. Names below
+// this one may be somebody else's.
+const strictTransport = "max-age=31536000"
+
 // headers go out with every answer. Pages replace the content security policy
 // with one that has their style sheet.
-func headers(next echo.HandlerFunc) echo.HandlerFunc {
+func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		protect(c.Response().Header())
+		h := c.Response().Header()
+		protect(h)
+		if s.public != nil && s.public.Scheme == "https" && s.isPublic(hostname(c.Request().Host)) {
+			h.Set("Strict-Transport-Security", strictTransport)
+		}
 		return next(c)
 	}
 }
@@ -195,8 +205,8 @@ func protect(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 }
 
-// checkHost refuses names that are not this server's when it listens on a
-// loopback address, against DNS rebinding.
+// checkHost refuses names that are not this server's, where it knows them: when it
+// listens on a loopback address, against DNS rebinding, and when it has a public URL.
 func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if (s.loopback || s.public != nil) && !s.ours(c.Request().Host) {
@@ -209,16 +219,25 @@ func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 func (s *Server) ours(hostport string) bool {
+	host := hostname(hostport)
+	if s.isPublic(host) || s.publicOnly {
+		return s.isPublic(host)
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (s *Server) isPublic(host string) bool {
+	return s.public != nil && host == strings.ToLower(s.public.Hostname())
+}
+
+// hostname is what a request's Host names, without a port, in lower case.
+func hostname(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
 		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
 	}
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if s.public != nil && host == strings.ToLower(s.public.Hostname()) {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
 // checkOrigin refuses writes that a page of another site had a browser send.

@@ -96,25 +96,31 @@ func TestHost(t *testing.T) {
 		host             string
 		loopback, public bool
 		status           int
+		only             bool
 	}{
-		{"127.0.0.1:8440", true, false, 200},
-		{"127.9.9.9", true, false, 200},
-		{"localhost:1", true, false, 200},
-		{"LOCALHOST.", true, false, 200},
-		{"[::1]:8440", true, false, 200},
-		{"[::1]", true, false, 200},
-		{"evil.example", true, false, 421},
-		{"localhost.evil.example", true, false, 421},
-		{"127.0.0.1.evil.example", true, false, 421},
-		{"192.0.2.1", true, false, 421},
-		{"vault.example.org", true, false, 421},
-		{"Vault.Example.org:443", true, true, 200},
-		{"evil.example", true, true, 421},
-		{"evil.example", false, true, 421},
-		{"evil.example", false, false, 200},
+		{"127.0.0.1:8440", true, false, 200, false},
+		{"127.9.9.9", true, false, 200, false},
+		{"localhost:1", true, false, 200, false},
+		{"LOCALHOST.", true, false, 200, false},
+		{"[::1]:8440", true, false, 200, false},
+		{"[::1]", true, false, 200, false},
+		{"evil.example", true, false, 421, false},
+		{"localhost.evil.example", true, false, 421, false},
+		{"127.0.0.1.evil.example", true, false, 421, false},
+		{"192.0.2.1", true, false, 421, false},
+		{"vault.example.org", true, false, 421, false},
+		{"Vault.Example.org:443", true, true, 200, false},
+		{"evil.example", true, true, 421, false},
+		{"evil.example", false, true, 421, false},
+		{"evil.example", false, false, 200, false},
+		{"vault.example.org", false, true, 200, true},
+		{"VAULT.example.org.:8443", false, true, 200, true},
+		{"127.0.0.1", false, true, 421, true},
+		{"localhost:443", false, true, 421, true},
+		{"a.vault.example.org", false, true, 421, true},
 	} {
 		h := newHouse(t, option{config: func(c *api.Config) {
-			c.Loopback = tt.loopback
+			c.Loopback, c.PublicOnly = tt.loopback, tt.only
 			if tt.public {
 				c.PublicURL = mustURL("https://vault.example.org")
 			}
@@ -123,9 +129,41 @@ func TestHost(t *testing.T) {
 		if a.status != tt.status {
 			t.Errorf("host %q, loopback %v, public %v: got %d, want %d", tt.host, tt.loopback, tt.public, a.status, tt.status)
 		}
+		// Over https, which there is for the public name: never in plain HTTP again.
+		if got := a.header.Get("Strict-Transport-Security"); (got != "") != (tt.public && a.status == 200 && strings.HasPrefix(strings.ToLower(tt.host), "vault")) {
+			t.Errorf("host %q, public %v: got Strict-Transport-Security %q", tt.host, tt.public, got)
+		}
 		if a.status == 421 && a.problem.Exit != 3 {
 			t.Errorf("host %q: got exit %d, want 3", tt.host, a.problem.Exit)
 		}
+	}
+}
+
+// TestForwarded: what a proxy says of whom it forwards for is not believed, and not read.
+// Anybody could say it.
+func TestForwarded(t *testing.T) {
+	said := []string{"X-Forwarded-For", "203.0.113.9", "X-Real-Ip", "203.0.113.9", "X-Forwarded-Host", "vault.example.org", "X-Forwarded-Proto", "https", "X-Forwarded-Protocol", "https",
+		"X-Forwarded-Ssl", "on", "X-Url-Scheme", "https", "Forwarded", "for=203.0.113.9;host=vault.example.org;proto=https", "X-Http-Method-Override", "DELETE"}
+	h := founded(t, option{})
+	if a := h.do(t, "GET", "/v1/health", "", append([]string{"Host", "evil.example"}, said...)...); a.status != 421 {
+		t.Errorf("another host: got %d, want 421", a.status)
+	}
+	a := h.do(t, "GET", "/v1/health", "", said...)
+	if a.status != 200 || a.header.Get("Strict-Transport-Security") != "" {
+		t.Errorf("got %d, Strict-Transport-Security %q", a.status, a.header.Get("Strict-Transport-Security"))
+	}
+	h.server.Echo().GET("/setup/forwarded/x", func(c echo.Context) error {
+		return c.String(200, api.AddressOf(h.server, c)+" "+c.RealIP())
+	})
+	a = h.do(t, "GET", "/setup/forwarded/x", "", said...)
+	if a.body != h.url+" 127.0.0.1" {
+		t.Errorf("got %q, want %q", a.body, h.url+" 127.0.0.1")
+	}
+	h.server.Echo().GET("/setup/forwarded/fails", func(echo.Context) error { panic("x") })
+	h.do(t, "GET", "/setup/forwarded/fails", "", said...)
+	h.log.waitFor(t, "route=/setup/forwarded/fails")
+	if log := h.log.String(); strings.Contains(log, "203.0.113") || strings.Contains(log, "127.0.0.1") {
+		t.Errorf("the log has an address:\n%s", log)
 	}
 }
 

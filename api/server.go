@@ -39,9 +39,14 @@ type Config struct {
 	// been pointed at this machine (DNS rebinding).
 	Loopback bool
 
-	// PublicURL is where people reach the server through a proxy, nil if there
-	// is none. Its host is accepted and pages of its origin are our own.
+	// PublicURL is where people reach the server, nil if that is where it listens.
+	// Its host is accepted and pages of its origin are our own. If it is https,
+	// people reach the server through TLS and in no other way.
 	PublicURL *url.URL
+
+	// PublicOnly says that PublicURL is the only way here: the server has the
+	// certificate of that name itself. Loopback addresses are then refused too.
+	PublicOnly bool
 
 	Now func() time.Time // nil: time.Now
 
@@ -55,12 +60,13 @@ type Config struct {
 
 // A Server answers the API and the pages for one vault.
 type Server struct {
-	vault    *vault.Vault
-	log      *slog.Logger
-	loopback bool
-	public   *url.URL
-	pages    *web.Pages
-	echo     *echo.Echo
+	vault      *vault.Vault
+	log        *slog.Logger
+	loopback   bool
+	public     *url.URL
+	publicOnly bool
+	pages      *web.Pages
+	echo       *echo.Echo
 
 	// Limits of an import; tests set smaller ones.
 	importStall time.Duration
@@ -82,7 +88,7 @@ func New(c Config) *Server {
 	if c.Connections == 0 {
 		c.Connections = MaxConnections
 	}
-	s := &Server{vault: c.Vault, log: c.Log, loopback: c.Loopback, public: c.PublicURL, importStall: bodyTimeout, importSize: maxImport,
+	s := &Server{vault: c.Vault, log: c.Log, loopback: c.Loopback, public: c.PublicURL, publicOnly: c.PublicOnly, importStall: bodyTimeout, importSize: maxImport,
 		pages: web.New(pagesConfig(c))}
 	s.conns = newConnections(c.Connections)
 	s.bodies = &crowd{max: maxBodies, grace: slowBody}
@@ -106,7 +112,7 @@ func New(c Config) *Server {
 
 	// In this order: a request that is logged may then be refused, and one that
 	// is refused has the headers too.
-	e.Use(s.observe, headers, s.checkHost, s.checkOrigin, s.checkReady)
+	e.Use(s.observe, s.headers, s.checkHost, s.checkOrigin, s.checkReady)
 	s.routes(e)
 	s.pageRoutes(e)
 	return s
