@@ -173,6 +173,33 @@ func (v *Vault) finishEnd(ctx context.Context) error {
 	if !done || reclaimed != nil { // a reader is not done
 		v.sweepLater()
 	}
+	if err := v.leaveEndCertificate(ctx); err != nil {
+		return err
+	}
+	return v.destroyTLS()
+}
+
+// destroyTLS comes last: it opens nothing, and holds nothing else up.
+func (v *Vault) destroyTLS() error {
+	if v.tls == nil || v.tlsGone.Load() {
+		return nil
+	}
+	if err := v.tls.Destroy(); err != nil {
+		return &Error{Kind: Unavailable, Op: "vault.destroyTLS", Code: "disk", RetryAfter: keepAgain, Err: err,
+			Msg:  "the group's vault is destroyed, but the private key for https could not be removed yet",
+			Hint: "the service tries again by itself"}
+	}
+	v.tlsGone.Store(true)
+	return nil
+}
+
+// wiped reports whether nothing is left to overwrite of a vault that has ended.
+func (v *Vault) wiped() bool {
+	return v.slots.Wiped() && (v.tls == nil || v.tlsGone.Load())
+}
+
+// leaveEndCertificate is leaveCertificate with what is stored, unless it is known.
+func (v *Vault) leaveEndCertificate(ctx context.Context) error {
 	if _, _, known := v.Ended(); known {
 		return nil
 	}

@@ -122,6 +122,7 @@ type reporter struct {
 	given    map[MemberID][]*statement // grants and slices in force that give each member a key
 
 	stock  *Stock
+	tls    Held
 	blobs  map[string]Held // by the kind that blobKind gives
 	inbox  map[string]int  // by list
 	titles map[string]string
@@ -189,6 +190,11 @@ func (r *reporter) look() (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if v.tls != nil {
+		if r.tls, err = v.tls.Stored(); err != nil {
+			return &Error{Kind: Internal, Op: "vault.Report", Msg: "the files for https cannot be read", Err: err}
+		}
 	}
 	r.born = v.slots.Slots()
 	r.inbox = map[string]int{}

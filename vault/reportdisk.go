@@ -98,6 +98,7 @@ var blobKinds = []blobKind{
 func diskLines() []lineKind {
 	return []lineKind{
 		{"files", []string{"file vault.db", "file vault.db-wal", "file vault.db-shm", "file " + slots.Name, "text sqlite", "text schema", "index inbox_list"}, (*reporter).files},
+		{"tls", []string{"file tls"}, (*reporter).tlsFiles},
 		{"vault", []string{"table object", "column object.id", "column object.statement", "text statement", "text id",
 			"fact vault.founded", "fact vault.reviewed", "fact vault.epoch-O", "fact vault.epoch-P", "fact vault.signing-renewed", "fact vault.left", "fact vault.left-O"}, (*reporter).vault},
 		{"ending", []string{"fact vault.silence", "fact vault.shutdown", "fact vault.ending", "slot ending", "slot ended"}, (*reporter).endLine},
@@ -166,7 +167,16 @@ func (r *reporter) files() (string, []ReportItem, error) {
 		items = append(items, ReportItem{ID: name, Text: number(int(r.stock.Files[name]), "byte", "bytes"), Values: values("bytes", r.stock.Files[name])})
 	}
 	items = append(items, ReportItem{ID: slots.Name, Text: "the slot file: locks and the keys of the service, see below", Values: values("locks", len(r.born))})
-	return "The database, with its write-ahead log, and the slot file, which may be in a directory of its own (--locks). Names of tables and columns can be read, and that this is a vault of Rallyvault. Between the rows of the database there may be remains of rows that it has moved, as they were. There are no other files.", items, nil
+	return "The database, with its write-ahead log, and the slot file, which may be in a directory of its own (--locks). Names of tables and columns can be read, and that this is a vault of Rallyvault. Between the rows of the database there may be remains of rows that it has moved, as they were. " +
+		either(r.tls.N > 0, "Besides them there is what https takes, see below, and no other file.", "There are no other files."), items, nil
+}
+
+func (r *reporter) tlsFiles() (string, []ReportItem, error) {
+	const what = "the private key and the certificates for https, the key of an account with the authority that issues them, and that authority's address. They show the name under which people reach the service, which is public. The key opens nothing that is stored, and nothing that was recorded on the way. Whoever has it, and is between the service and a member, can pretend to be the service until the certificate ends or is revoked, and would then be told that member's passphrase."
+	if r.tls.N == 0 {
+		return "Nothing for https. Where the service has a certificate of its own (--domain) the disk has, in the directory tls, " + what, nil, nil
+	}
+	return "In the directory tls: " + what, []ReportItem{{ID: "tls", Text: number(int(r.tls.N), "file", "files") + ", " + number(int(r.tls.Bytes), "byte", "bytes"), Values: values("files", r.tls.N, "bytes", r.tls.Bytes)}}, nil
 }
 
 func (r *reporter) vault() (string, []ReportItem, error) {

@@ -313,7 +313,7 @@ func (v *Vault) keepShutdown(ctx context.Context) (ok, over bool) {
 		v.remindOfEnd()
 		return true, false
 	}
-	if v.slots.Wiped() {
+	if v.wiped() {
 		return true, true
 	}
 	if _, err := v.shutDown(ctx); err != nil {
@@ -344,7 +344,7 @@ func (v *Vault) untilEnd(now time.Time) time.Duration {
 	at, by := v.endsAt()
 	switch {
 	case v.overBy(now):
-		if !v.slots.Wiped() {
+		if !v.wiped() {
 			return 0
 		}
 	case by != "" && now.Before(at):

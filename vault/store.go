@@ -70,6 +70,16 @@ type Store interface {
 	Reclaim(ctx context.Context) (done bool, err error)
 }
 
+// TLSFiles are a private key, certificates and whatever else is needed to get them.
+type TLSFiles interface {
+	// Stored says how many files there are, and how many bytes.
+	Stored() (Held, error)
+
+	// Destroy overwrites and removes them all. From then on nothing is stored, also
+	// after an error, with which it is to be called again.
+	Destroy() error
+}
+
 // A Stock is how much a store holds.
 type Stock struct {
 	Files   map[string]int64 // bytes of each of its files that is there, by name

@@ -36,6 +36,11 @@ type Config struct {
 
 	Log *slog.Logger // nil: nothing is logged
 
+	// TLS is what the program keeps in the data directory to answer over https.
+	// The vault has no use for it: it reports it, and destroys it when it ends.
+	// nil: nothing is kept.
+	TLS TLSFiles
+
 	// WorkFactor is the base-2 logarithm of scrypt's N for passphrase files;
 	// 0 is agebox.WorkFactor. Tests set a low one.
 	WorkFactor int
@@ -62,6 +67,8 @@ type Vault struct {
 	large      chan struct{} // capacity 1: held by an import that knows many contacts
 	rekeying   chan struct{} // capacity 1: held by whoever re-keys a list
 	backingUp  chan struct{} // capacity 1: held by a backup, which keeps a connection of the store
+	tls        TLSFiles      // may be nil
+	tlsGone    atomic.Bool   // they were destroyed with the vault
 	inPlace    int           // maxInPlace; tests set less
 
 	founding sync.Mutex
@@ -195,6 +202,7 @@ func newVault(c *Config) *Vault {
 		large:     make(chan struct{}, 1),
 		rekeying:  make(chan struct{}, 1),
 		backingUp: make(chan struct{}, 1),
+		tls:       c.TLS,
 		inPlace:   maxInPlace,
 		members:   map[MemberID]*statement{},
 		lists:     map[ListID]*listState{},

@@ -112,7 +112,6 @@ func TestParseTime(t *testing.T) {
 // laterCommands are those of the contract that this version does not have.
 var laterCommands = []string{
 	"intake open L --until T",
-	"serve --domain example.org",
 }
 
 // TestNotInThisVersion: each answers 2 and says so, with and without --json,
@@ -235,6 +234,15 @@ func TestUsage(t *testing.T) {
 		{"serve --listen 192.0.2.1:80", "other machines"},
 		{"serve --listen secretperson", "--listen takes"},
 		{"serve --public-url http://example.org", "https"},
+		{"serve --domain example.org --behind-proxy", "exclude each other"},
+		{"serve --domain 192.0.2.1", "--domain takes"},
+		{"serve --domain secretperson", "--domain takes"},
+		{"serve --domain secretperson.onion", "--public-url http://NAME.onion"},
+		{"serve --domain example.org --public-url https://secretperson.example.org", "another name"},
+		{"serve --domain example.org --listen-http secretperson", "--listen-http takes"},
+		{"serve --domain example.org --acme-directory http://secretperson", "--acme-directory takes"},
+		{"serve --listen-http :80", "--domain"},
+		{"serve --acme-directory https://secretperson", "--domain"},
 		{"serve --public-url example.org", "--public-url takes"},
 	} {
 		args := strings.Fields(tt.line)

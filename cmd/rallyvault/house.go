@@ -24,6 +24,7 @@ type house struct {
 	dir   *os.File
 	slots *slots.File
 	store *sqlite.Store
+	tls   *tlsFiles
 	vault *vault.Vault
 
 	made      made
@@ -70,7 +71,10 @@ func openHouse(ctx context.Context, c Config, log *slog.Logger, workFactor int) 
 	if c.below.store != nil {
 		store = c.below.store(store)
 	}
-	h.vault, err = vault.Open(ctx, vault.Config{Store: store, Slots: h.slots, Log: log, Now: c.below.now, WorkFactor: workFactor, ClockIsRight: c.ClockIsRight, Inspected: h.inspected})
+	// Also of a service that has no certificate now: it may have had one, and what is
+	// left of that ends with the vault.
+	h.tls = &tlsFiles{dir: filepath.Join(c.Data, tlsDir)}
+	h.vault, err = vault.Open(ctx, vault.Config{Store: store, Slots: h.slots, TLS: h.tls, Log: log, Now: c.below.now, WorkFactor: workFactor, ClockIsRight: c.ClockIsRight, Inspected: h.inspected})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -33,21 +34,16 @@ const (
 
 func (p *program) serveCmd() *cobra.Command {
 	cfg := newConfig(p.getenv)
-	var domain string
 	var printConfig bool
 	return p.command(verb{
-		use:   "serve [--data DIR] [--locks DIR] [--listen ADDR] [--behind-proxy] [--public-url URL] [--clock-is-right]",
+		use:   "serve [--data DIR] [--locks DIR] [--listen ADDR] [--domain NAME [--listen-http ADDR] [--acme-directory URL] | --behind-proxy] [--public-url URL] [--clock-is-right]",
 		short: "run the service",
 		flags: func(f *pflag.FlagSet) {
 			cfg.serveFlags(f)
-			f.StringVar(&domain, "domain", "", "get a certificate for this name")
 			f.BoolVar(&printConfig, "print-config", false, "show what would be used, and stop")
 		},
 		files: []string{"data", "locks"},
 		run: func(ctx context.Context, c *cobra.Command, _ []string) error {
-			if c.Flags().Changed("domain") {
-				return notBuilt("--domain")
-			}
 			if err := cfg.Validate(); err != nil {
 				return err
 			}
@@ -72,6 +68,13 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 		return listenError(cfg.Listen, err)
 	}
 	defer ln.Close()
+	var plain net.Listener
+	if cfg.ListenHTTP != "" {
+		if plain, err = net.Listen("tcp", cfg.ListenHTTP); err != nil {
+			return listenError(cfg.ListenHTTP, err)
+		}
+		defer plain.Close()
+	}
 	cfg.below = p.below
 	h, err := openHouse(ctx, cfg, log, p.workFactor)
 	if err != nil {
@@ -87,6 +90,19 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	defer d.Close()
+	if d.domain != nil {
+		if plain != nil {
+			d.redirect(plain)
+		}
+		p.note("asking for a certificate for %s; lists of all certificates are public, and the name is in them", cfg.Domain)
+		tried := make(chan struct{})
+		go d.domain.keep(ctx, tried)
+		select { // a link that is printed works, then
+		case <-tried:
+		case <-ctx.Done():
+		}
+	}
 	p.announce(d, h)
 	if err := h.vault.Available(); vault.KindOf(err) == vault.Gone {
 		log.Info("this group has ended: everything is answered with 410")
@@ -96,7 +112,6 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 	case <-ctx.Done():
 		log.Info("stopping")
 	}
-	d.Close()
 	return err
 }
 
@@ -105,7 +120,7 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 func (p *program) announce(d *door, h *house) {
 	setup := ""
 	if !h.vault.Founded() {
-		setup = d.url + d.server.SetupPath()
+		setup = d.link + d.server.SetupPath()
 	}
 	if p.json {
 		_ = writeJSON(p.stdout, struct {
@@ -122,10 +137,13 @@ func (p *program) announce(d *door, h *house) {
 
 // A door is an open house answering on an address.
 type door struct {
-	url    string // http:// and the address
+	url    string // http:// and the address, or https:// and the name
+	link   string // how people reach it
 	server *api.Server
 	http   *http.Server
-	failed chan error // receives when serving ends by itself
+	domain *domain      // nil without --domain
+	plain  *http.Server // sends people to the domain; nil without --listen-http
+	failed chan error   // receives when serving ends by itself
 }
 
 // openDoor serves on ln. The vault has caught up with its deadlines by then:
@@ -140,19 +158,44 @@ func openDoor(cfg Config, ln net.Listener, h *house, log *slog.Logger) (*door, e
 		return nil, err
 	}
 	ac := api.Config{Vault: h.vault, Log: log, Loopback: loopbackHost(host) && !cfg.BehindProxy, Connections: conns}
+	d := &door{url: "http://" + ln.Addr().String(), failed: make(chan error, 1)}
+	d.link = d.url
 	if cfg.PublicURL != "" {
 		if ac.PublicURL, err = url.Parse(cfg.PublicURL); err != nil {
 			return nil, usage("--public-url takes an address such as https://vault.example.org")
 		}
+		d.link = ac.PublicURL.Scheme + "://" + ac.PublicURL.Host
 	}
-	d := &door{url: "http://" + ln.Addr().String(), server: api.New(ac), failed: make(chan error, 1)}
+	if cfg.Domain != "" {
+		if d.domain, err = newDomain(cfg, h.tls, log); err != nil {
+			return nil, err
+		}
+		ac.PublicOnly = true
+		ac.Connections = tlsConnections(conns)
+		d.url = d.link
+		ln = tls.NewListener(ln, d.domain.tls())
+	}
+	d.server = api.New(ac)
 	d.http = d.server.HTTP()
+	d.serve(d.http, ln)
+	return d, nil
+}
+
+// redirect sends people who come to plain to https.
+func (d *door) redirect(plain net.Listener) {
+	d.plain = d.domain.redirector()
+	d.serve(d.plain, plainListener(plain))
+}
+
+func (d *door) serve(s *http.Server, ln net.Listener) {
 	go func() {
-		if err := d.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			d.failed <- err
+		if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			select {
+			case d.failed <- err:
+			default: // the other one has failed too
+			}
 		}
 	}()
-	return d, nil
 }
 
 // ownFiles is how many files the service keeps open for itself, or needs for a
@@ -178,8 +221,20 @@ func connections() (int, error) {
 	return min(int(limit.Cur)-ownFiles, api.MaxConnections), nil
 }
 
+// tlsConnections is how many clients there are files and memory for with TLS, of which each
+// connection takes some 25 KB more; and --listen-http has files of its own.
+func tlsConnections(conns int) int {
+	if conns == 0 {
+		conns = api.MaxConnections
+	}
+	return min(conns-plainConnections, api.MaxConnections/2)
+}
+
 // Close lets requests under way end, for a while, and answers no new ones.
 func (d *door) Close() {
+	if d.plain != nil {
+		_ = d.plain.Close()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
 	if d.http.Shutdown(ctx) != nil {
@@ -193,7 +248,8 @@ func listenError(addr string, err error) error {
 		return &vault.Error{Kind: vault.Conflict, Code: "port-in-use", Msg: fmt.Sprintf("another program listens on %s already", addr),
 			Hint: "stop it, or choose another port with --listen; port 0 picks a free one"}
 	case errors.Is(err, unix.EACCES):
-		return usageHint("choose a port above 1023", "this user may not listen on %s", addr)
+		return usageHint("choose a port above 1023; with --domain one to which port 443 is forwarded, or allow the program the low ones: setcap cap_net_bind_service=+ep rallyvault",
+			"this user may not listen on %s", addr)
 	}
 	var oe *net.OpError
 	if errors.As(err, &oe) {
