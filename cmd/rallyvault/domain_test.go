@@ -14,19 +14,24 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	stdlog "log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
 
 	"github.com/rallyvault/rallyvault/api/client"
 )
@@ -298,7 +303,7 @@ func TestDomain(t *testing.T) {
 		}
 	})
 	srv.stderr.wait(regexp.MustCompile("there is a certificate"), srv.ended, 10*time.Second)
-	if log := srv.stderr.String(); strings.Contains(log, "127.0.0.1") || !strings.Contains(log, "terms") || strings.Contains(log, "evil") || strings.Contains(log, "handshake") {
+	if log := strings.ReplaceAll(srv.stderr.String(), a.directory, ""); strings.Contains(log, "127.0.0.1") || !strings.Contains(log, "terms") || strings.Contains(log, "evil") || strings.Contains(log, "handshake") {
 		t.Errorf("got a log with an address, or without the terms: %s", log)
 	}
 	if code := srv.stop(); code != 0 {
@@ -381,7 +386,7 @@ func TestDomainByHTTP(t *testing.T) {
 			t.Errorf("%s %s of %q: sent to %q", tt.method, tt.path, tt.host, to)
 		}
 	}
-	if log := srv.stderr.String(); strings.Contains(log, "127.0.0.1") {
+	if log := strings.ReplaceAll(srv.stderr.String(), a.directory, ""); strings.Contains(log, "127.0.0.1") {
 		t.Errorf("the log has an address: %s", log)
 	}
 	if code := srv.stop(); code != 0 {
@@ -476,10 +481,174 @@ func TestDomainRenewal(t *testing.T) {
 			if err != nil || !pair.Leaf.Equal(second) {
 				t.Errorf("on the disk is another one, or none: %v", err)
 			}
-			if log := srv.stderr.String(); strings.Contains(log, "ERROR") || strings.Contains(log, "WARN") {
+			if log := strings.ReplaceAll(srv.stderr.String(), a.directory, ""); strings.Contains(log, "ERROR") || strings.Contains(log, "WARN") {
 				t.Errorf("got a log: %s", log)
 			}
 		})
+	}
+}
+
+// TestEndTakesTLS: the end of a group takes the key for https, overwritten where it
+// lies, from a service that had a name once. What cannot be removed is tried again.
+func TestEndTakesTLS(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.setup()
+	dir := filepath.Join(m.data(), tlsDir)
+	if err := os.MkdirAll(filepath.Join(dir, "stuck", "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{tlsCertificate, tlsAccount, tlsAuthority, tlsAccount + ".new"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("a private key"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// Another name for the same place of the disk.
+		if err := os.Link(filepath.Join(dir, name), m.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv := m.serve()
+	m.login()
+	if code, _, stderr := m.run("", "shutdown", "--now", "--yes"); code != 9 || !strings.Contains(stderr, "private key for https") {
+		t.Errorf("got exit %d, %q; want to be told that the key is still there", code, stderr)
+	}
+	if code, _, _ := m.run("", "list", "ls"); code != 11 {
+		t.Errorf("the group goes on: got exit %d, want 11", code)
+	}
+	if code := srv.stop(); code != 0 {
+		t.Errorf("got exit %d", code)
+	}
+	for _, name := range []string{tlsCertificate, tlsAccount, tlsAuthority, tlsAccount + ".new"} {
+		if got := readFile(t, m.path(name)); got != strings.Repeat("\x00", len("a private key")) {
+			t.Errorf("%s was not overwritten: %q", name, got)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "stuck", "x")); err != nil {
+		t.Fatal(err)
+	}
+	m.serve()
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("after another start it is still there: %v", err)
+	}
+}
+
+// TestVisitorsAskNobody: whoever connects while there is no certificate does not make the
+// service ask the authority for one, which allows a few tries an hour.
+func TestVisitorsAskNobody(t *testing.T) {
+	var asked atomic.Int32
+	ca := httptest.NewUnstartedServer(http.NotFoundHandler())
+	ca.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
+	ca.Config.ConnState = func(net.Conn, http.ConnState) { asked.Add(1) } // it is asked even if it is not believed
+	ca.StartTLS()
+	defer ca.Close()
+	cfg := Config{Data: t.TempDir(), Domain: testDomain, ACMEDirectory: ca.URL}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	d, err := newDomain(cfg, &tlsFiles{dir: filepath.Join(t.TempDir(), tlsDir)}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hello := range []*tls.ClientHelloInfo{
+		{ServerName: testDomain, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}},
+		{ServerName: testDomain, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}},
+		{ServerName: testDomain, SupportedProtos: []string{acme.ALPNProto}},
+		{ServerName: "evil.example.org"},
+		{},
+	} {
+		if cert, err := d.certificate(hello); err == nil || cert != nil {
+			t.Errorf("%q: got a certificate", hello.ServerName)
+		}
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the authority was asked %d times", n)
+	}
+	if _, err := d.obtain(d.next.Load()); err == nil || asked.Load() == 0 {
+		t.Errorf("the test has lost its way: %v", err)
+	}
+}
+
+// TestTLSFiles: what is put is found by the next one, the one before is overwritten, and
+// a damaged file is none.
+func TestTLSFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), tlsDir)
+	f := &tlsFiles{dir: dir}
+	if err := f.use("https://a/dir"); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	key := func(text string) []byte {
+		return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte(text)})
+	}
+	put := func(name, text string) {
+		t.Helper()
+		if err := f.Put(ctx, name, key(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(testDomain, "one")
+	put("acme_account+key", "account")
+	put(testDomain+"+token", "challenge")
+	put("abc+http-01", "challenge")
+	before := filepath.Join(t.TempDir(), "before")
+	if err := os.Link(filepath.Join(dir, tlsCertificate), before); err != nil {
+		t.Fatal(err)
+	}
+	put(testDomain, "another")
+	if got := readFile(t, before); strings.Trim(got, "\x00") != "" {
+		t.Errorf("the key of before was not overwritten: %q", got)
+	}
+	if h, err := f.Stored(); err != nil || h.N != 3 {
+		t.Errorf("got %+v, %v, want 3 files", h, err)
+	}
+	found := func(f *tlsFiles, name, want string) {
+		t.Helper()
+		got, err := f.Get(ctx, name)
+		if want == "" && err != autocert.ErrCacheMiss || want != "" && (err != nil || !bytes.Equal(got, key(want))) {
+			t.Errorf("%s: got %q, %v, want %q", name, got, err, want)
+		}
+	}
+	found(f, testDomain+"+token", "challenge")
+	for _, name := range []string{"abc+http-01", testDomain + "+token"} {
+		if err := f.Delete(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		found(f, name, "")
+	}
+	f = &tlsFiles{dir: dir}
+	if err := f.use("https://a/dir"); err != nil {
+		t.Fatal(err)
+	}
+	found(f, testDomain, "another")
+	found(f, "acme_account+key", "account")
+	found(f, "../../"+tlsAccount, "") // no name leads out, or to another file
+	r := &renewal{tlsFiles: f}
+	if _, err := r.Get(ctx, testDomain); err != autocert.ErrCacheMiss {
+		t.Errorf("a renewal finds the certificate of before: %v", err)
+	}
+	if _, err := r.Get(ctx, "acme_account+key"); err != nil {
+		t.Errorf("a renewal has no account: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, tlsAccount), make([]byte, 200), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found(f, "acme_account+key", "")
+	if err := f.use("https://b/dir"); err != nil {
+		t.Fatal(err)
+	}
+	found(f, testDomain, "")
+
+	put(testDomain, "last")
+	if err := f.Destroy(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.use("https://b/dir"); err != nil {
+		t.Fatal(err)
+	}
+	put(testDomain, "in memory")
+	found(f, testDomain, "in memory")
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("something is stored after the end: %v", err)
 	}
 }
 

@@ -95,7 +95,7 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 		if plain != nil {
 			d.redirect(plain)
 		}
-		p.note("asking for a certificate for %s; lists of all certificates are public, and the name is in them", cfg.Domain)
+		p.note("certificates for %s come from %s, whose terms of service --domain accepts; every certificate is published there, with the name", cfg.Domain, d.domain.authority)
 		tried := make(chan struct{})
 		go d.domain.keep(ctx, tried)
 		select { // a link that is printed works, then
@@ -222,7 +222,7 @@ func connections() (int, error) {
 }
 
 // tlsConnections is how many clients there are files and memory for with TLS, of which each
-// connection takes some 25 KB more; and --listen-http has files of its own.
+// connection takes some 20 KB more, as seen; and --listen-http has files of its own.
 func tlsConnections(conns int) int {
 	if conns == 0 {
 		conns = api.MaxConnections
