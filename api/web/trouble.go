@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -48,7 +49,7 @@ func (f frame) explain(err error) *trouble {
 	}
 	var pairs []any
 	for name, value := range e.Params {
-		pairs = append(pairs, name, value)
+		pairs = append(pairs, name, f.param(name, value))
 	}
 	if key := "error." + e.Code; e.Code != "" && f.Has(key) {
 		t.Text = f.T(key, pairs...)
@@ -56,6 +57,26 @@ func (f frame) explain(err error) *trouble {
 		t.Text, t.Lang = strings.ToUpper(e.Msg[:1])+e.Msg[1:]+".", fallback
 	}
 	return t
+}
+
+// param says what a refusal is about as the page's language does: a field, a state, a
+// time.
+func (f frame) param(name, value string) string {
+	for _, group := range []string{"field", "status"} {
+		if key := group + "." + value; name == group && f.Has(key) {
+			return f.T(key)
+		}
+	}
+	switch at, err := time.Parse(time.RFC3339, value); {
+	case err == nil && name == "date":
+		return f.Day(at)
+	case err == nil:
+		return f.Moment(at)
+	}
+	if day, err := time.Parse(time.DateOnly, value); err == nil {
+		return f.Day(day)
+	}
+	return value
 }
 
 // A refusedForm is an error that is answered with the form that it came from, so

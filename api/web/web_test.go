@@ -238,6 +238,9 @@ func TestNoTextsForNothing(t *testing.T) {
 		if strings.HasPrefix(key, "problem.") {
 			continue // by status, see Fail
 		}
+		if group, _, _ := strings.Cut(key, "."); strings.Contains(source.String(), `"`+group+`."`) || strings.Contains(source.String(), `"`+group+`." `) {
+			continue // of a closed set, see words_test.go
+		}
 		t.Errorf("nothing asks for %s", key)
 	}
 }

@@ -32,44 +32,36 @@ var wordGroups = []string{"error", "kind", "reason", "drop", "field", "role", "s
 // readWords returns the texts of those groups in one language, by key and plural form.
 func readWords(t *testing.T, lang string) map[string]map[string]string {
 	t.Helper()
-	files, err := filepath.Glob("locales/parts/" + lang + "-*.json")
+	file := "locales/" + lang + ".json"
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var texts map[string]any
+	if err := json.Unmarshal(data, &texts); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
 	out := map[string]map[string]string{}
-	for _, file := range append(files, "locales/"+lang+".json") {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+	for key, value := range texts {
+		if group, _, _ := strings.Cut(key, "."); !slices.Contains(wordGroups, group) {
+			continue
 		}
-		var texts map[string]any
-		if err := json.Unmarshal(data, &texts); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		for key, value := range texts {
-			if group, _, _ := strings.Cut(key, "."); !slices.Contains(wordGroups, group) {
-				continue
-			}
-			forms := map[string]string{}
-			switch value := value.(type) {
-			case string:
-				forms[""] = value
-			case map[string]any:
-				for form, text := range value {
-					s, ok := text.(string)
-					if !ok {
-						t.Errorf("%s: %s: %s is no text", file, key, form)
-					}
-					forms[form] = s
+		forms := map[string]string{}
+		switch value := value.(type) {
+		case string:
+			forms[""] = value
+		case map[string]any:
+			for form, text := range value {
+				s, ok := text.(string)
+				if !ok {
+					t.Errorf("%s: %s: %s is no text", file, key, form)
 				}
-			default:
-				t.Errorf("%s: %s is neither a text nor texts by plural form", file, key)
+				forms[form] = s
 			}
-			if before, ok := out[key]; ok && !maps.Equal(before, forms) {
-				t.Errorf("%s: %s has two texts", lang, key)
-			}
-			out[key] = forms
+		default:
+			t.Errorf("%s: %s is neither a text nor texts by plural form", file, key)
 		}
+		out[key] = forms
 	}
 	return out
 }
