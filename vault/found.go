@@ -59,62 +59,6 @@ const (
 	blobPassphrase   = "passphrase"          // a member's passphrase file, inside a lock
 )
 
-// MinPassphrase is the least length of a passphrase, in characters.
-const MinPassphrase = 12
-
-// checkPassphrase refuses what a guesser would try first. Six words that the
-// program offers are far above this floor.
-func checkPassphrase(pass crypto.Secret) error {
-	pass = nfc(pass)
-	defer pass.Wipe()
-	if utf8.RuneCount(pass.Bytes()) < MinPassphrase {
-		return &Error{Kind: Invalid, Op: "vault.passphrase", Code: "passphrase-short",
-			Msg: "a passphrase needs at least 12 characters", Hint: "six random words are easy to remember and hard to guess"}
-	}
-	if commonPassphrase(pass.Bytes()) {
-		return &Error{Kind: Invalid, Op: "vault.passphrase", Code: "passphrase-common",
-			Msg: "this passphrase is among the first that anybody would try", Hint: "six random words are easy to remember and hard to guess"}
-	}
-	return nil
-}
-
-// commonPassphrase reports whether p is one character or short pattern over
-// and over, a run along the keyboard or alphabet, or the like.
-func commonPassphrase(p []byte) bool {
-	folded := make([]byte, 0, len(p))
-	defer func() { clear(folded[:cap(folded)]) }()
-	for _, c := range p {
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		folded = append(folded, c)
-	}
-	for period := 1; period <= 4 && period < len(folded); period++ {
-		same := true
-		for i := period; i < len(folded); i++ {
-			if folded[i] != folded[i-period] {
-				same = false
-				break
-			}
-		}
-		if same {
-			return true
-		}
-	}
-	steps := 0
-	for i := 1; i < len(folded); i++ {
-		if d := int(folded[i]) - int(folded[i-1]); d == 1 || d == -1 || d == 0 {
-			steps++
-		}
-	}
-	if steps >= len(folded)-2 {
-		return true
-	}
-	return commonStem.Match(folded)
-}
-
-var commonStem = regexp.MustCompile(`^(pass(word|wort|phrase)|contraseñ?a|qwerty(uiop)?|letmein|welcome|admin|iloveyou|teamo|rallyvault|changeme|0?123456789?0?|[0-9!@#$._-])+$`)
-
 var validHandle = regexp.MustCompile(`^[a-z0-9._-]{2,32}$`)
 
 func checkHandle(h string) error {
@@ -230,7 +174,7 @@ func (f *Founding) Check() error {
 	if err := checkHandle(f.Handle); err != nil {
 		return err
 	}
-	if err := checkPassphrase(f.Passphrase); err != nil {
+	if err := checkPassphrase(f.Passphrase, f.Organisation, f.Handle); err != nil {
 		return err
 	}
 	if f.Recovery != recoveryNone {

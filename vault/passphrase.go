@@ -21,7 +21,7 @@ import (
 // change of its list, and leaves nothing.
 func (s *Session) ChangePassphrase(ctx context.Context, old, new crypto.Secret) (Token, error) {
 	const op = "vault.ChangePassphrase"
-	if err := checkPassphrase(new); err != nil {
+	if err := checkPassphrase(new, s.known(ctx)...); err != nil {
 		return Token{}, err
 	}
 	if samePassphrase(old, new) {
@@ -64,6 +64,17 @@ func (s *Session) ChangePassphrase(ctx context.Context, old, new crypto.Secret) 
 		return Token{}, err
 	}
 	return v.openSession(s.member, fresh, begun)
+}
+
+// known is what anybody knows of the member, as far as it opens.
+func (s *Session) known(ctx context.Context) (out []string) {
+	if name, err := s.Organisation(ctx); err == nil {
+		out = append(out, name)
+	}
+	if h, err := s.handle(ctx, s.member); err == nil {
+		out = append(out, h)
+	}
+	return out
 }
 
 // proveSelf asks for the passphrase of a member who is signed in, for acts that a

@@ -192,7 +192,7 @@ func (v *Vault) Recover(ctx context.Context, given []shares.Share, handle string
 	if err := checkHandle(handle); err != nil {
 		return nil, err
 	}
-	if err := checkPassphrase(pass); err != nil {
+	if err := checkPassphrase(pass, handle); err != nil {
 		return nil, err
 	}
 	id, unused, err := v.openRecovery(ctx, op, v.statement(v.ID()), given)

@@ -241,22 +241,3 @@ func TestQueueForUnlocks(t *testing.T) {
 		t.Errorf("%d are waiting and %d unlocking when all have gone", len(d.queue), len(d.unlocks))
 	}
 }
-
-func TestCommonPassphrases(t *testing.T) {
-	for _, p := range []string{"aaaaaaaaaaaa", "abababababab", "ABCabcABCabc", "passwordpassword", "Password1234", "123456789012", "qwertyuiop12", "abcdefghijkl", "contraseña12", "letmeinletmein!", "rallyvault2026"} {
-		if err := checkPassphrase(crypto.NewSecret([]byte(p))); KindOf(err) != Invalid {
-			t.Errorf("%q: got %v, want invalid", p, err)
-		}
-	}
-	for _, p := range []string{"correct horse battery staple", "tres gatos negros", "ünïcödé wörds", "k3jd-9fja-q0vm"} {
-		if err := checkPassphrase(crypto.NewSecret([]byte(p))); err != nil {
-			t.Errorf("%q: %v", p, err)
-		}
-	}
-	for _, p := range []string{"", "short", "eleven char", "ááááéééíó"} {
-		var e *Error
-		if err := checkPassphrase(crypto.NewSecret([]byte(p))); !errors.As(err, &e) || e.Code != "passphrase-short" {
-			t.Errorf("%q: got %v, want too short", p, err)
-		}
-	}
-}
