@@ -166,7 +166,7 @@ func TestSetupLanguages(t *testing.T) {
 		}
 	}
 	a := h.do(t, "POST", path+"?lang=es", setupForm("recovery", ""), "Content-Type", formType)
-	if !strings.Contains(a.body, "Elija qué pasa") {
+	if !strings.Contains(a.body, "Elige qué pasa") {
 		t.Errorf("got %s", a.body)
 	}
 }

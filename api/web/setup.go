@@ -18,6 +18,7 @@ import (
 
 	"github.com/rallyvault/rallyvault/crypto"
 	"github.com/rallyvault/rallyvault/crypto/shares"
+	"github.com/rallyvault/rallyvault/crypto/words"
 	"github.com/rallyvault/rallyvault/sharing"
 	"github.com/rallyvault/rallyvault/vault"
 )
@@ -58,6 +59,8 @@ type setupPage struct {
 	frame
 	Organisation string
 	Handle       string
+	Proposed     bool   // Handle was made up by the page
+	Words        string // a passphrase that may be taken; it is kept nowhere
 	Recovery     string // as chosen, "" the first time: the choice has no default
 	Silence      string // as chosen, "" the first time: vault.DefaultSilence is proposed
 }
@@ -83,7 +86,11 @@ func (p *Pages) GetSetup(c echo.Context) error {
 	if !ok {
 		return notFound()
 	}
-	return p.render(c, http.StatusOK, "setup.html", setupPage{frame: p.frame(c, "setup.title")})
+	page := setupPage{frame: p.frame(c, "setup.title"), Words: words.New(), Proposed: true}
+	// Two words are a pseudonym that nobody guesses, which whoever has the disk would
+	// have to.
+	page.Handle = strings.Join(strings.Fields(words.New())[:2], "-")
+	return p.render(c, http.StatusOK, "setup.html", page)
 }
 
 // PostSetup handles POST /setup/:token. The link stops working when the vault is
@@ -100,6 +107,7 @@ func (p *Pages) PostSetup(c echo.Context) error {
 		return err
 	}
 	page := setupPage{frame: p.frame(c, "setup.title"), Organisation: form.Get("organisation"), Handle: form.Get("handle"),
+		Words:    words.New(),
 		Recovery: form.Get("recovery"), Silence: cmp.Or(form.Get("silence"), vault.DefaultSilence)}
 	if page.Trouble = page.check(form.Get("passphrase"), form.Get("again")); page.Trouble != nil {
 		return unfit("setup.html", page)
