@@ -96,7 +96,7 @@ func TestSetupPageSheets(t *testing.T) {
 	if strings.Contains(a.body, "<script") || strings.Contains(a.body, "style=") || strings.Contains(a.body, "<style") {
 		t.Error("the page has a script or a style of its own")
 	}
-	for _, want := range []string{"shown this once", "recovery renew", "--rehearse", "rallyvault login " + handle} {
+	for _, want := range []string{"shown this once", "recovery renew", "--rehearse", "/sign-in?lang=en"} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("the page does not say %q", want)
 		}
