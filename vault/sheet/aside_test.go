@@ -216,6 +216,7 @@ func TestAsideHoldsNoRefusedCell(t *testing.T) {
 		{"", "Cleo 000-98-7654", "cleo-canary@example.org", "large-canary", "", ""},
 		{"", "", "", "", "blank-but-canary", ""},
 		{"Total 12", "", "", "", "", ""},
+		{" ", "Total 13", "", "", "", ""},
 		{"", "Eva Otra", "eva@example.org", "Total 000-55-1234", "", ""},
 	}
 	var csv strings.Builder
@@ -284,6 +285,24 @@ func TestAsideKeepsRefused(t *testing.T) {
 	want := []string{"2 refused: identity-number", `3 name="Bea" email="bea@example.org"`}
 	if !first.idents[2] || !slices.Equal(again.rows, want) {
 		t.Errorf("got %q, then %q, want %q", first.rows, again.rows, want)
+	}
+}
+
+// TestStackedMapped: naming an upper heading that a lower one would take the place of
+// has it seen as it stands in the file; naming one that stands in both rows, or is not
+// touched, does not part the two rows.
+func TestStackedMapped(t *testing.T) {
+	data := []byte("Name,,Email,Phone,Shirt\nFirst name,Last name,Email,,\nAna,Prueba,ana@example.org,,red\n")
+	for header, want := range map[string]string{
+		"Email": "3 name=\"Ana Prueba\" email=\"ana@example.org\"", "Shirt": "3 name=\"Ana Prueba\" email=\"ana@example.org\" organisation=\"red\"",
+		"Name": "3 name=\"Ana\" email=\"ana@example.org\"",
+	} {
+		o := sheet.Options{Fields: []sheet.Field{sheet.Name, sheet.Email, sheet.Organisation}, Region: "US"}
+		o.Map = map[string]string{header: map[string]string{"Email": "email", "Shirt": "organisation", "Name": "name"}[header]}
+		got := readFile(t, data, o, nil)
+		if got.err != nil || got.rows[len(got.rows)-1] != want {
+			t.Errorf("%s: got %q, %v, want %s", header, got.rows, got.err, want)
+		}
 	}
 }
 
