@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -658,6 +659,47 @@ func TestHeldGivenUp(t *testing.T) {
 	}
 	if lines, _ := h.Contacts(s, list); len(lines) != held.Report.Stored {
 		t.Errorf("%d people, want %d", len(lines), held.Report.Stored)
+	}
+	nothingHeld(t, "imported", h.Vault)
+}
+
+// TestHeldInDoubt: an import that was kept and answered with an error is not made again
+// by the next try.
+func TestHeldInDoubt(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	h := vaulttest.New(t)
+	h.Stop()
+	d := &doubter{}
+	h.Wrap = d.Wrap
+	h.Start()
+	s := h.SignIn()
+	l, err := s.CreateList(ctx, vault.NewList{Title: "Names", Purpose: "p", Fields: []string{"name"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := holdSheet(t, s, l.ID, "name\nAna Prueba\nLuis Prueba\n") // whom nothing merges
+	var once sync.Once
+	d.faults.Set(func(op string) (err error) {
+		if op == "Committed" && slices.Contains(d.faults.Acts(), audit.ListImport) {
+			once.Do(func() { d.blind.Store(true); err = errBroken })
+		}
+		return err
+	})
+	if _, err := s.CommitHeld(ctx, held.ID, vault.ImportOptions{}); err == nil {
+		t.Error("nobody knows whether it was imported, and it is said to be")
+	}
+	if sheets, _ := h.Vault.HeldInMemory(); sheets != 1 {
+		t.Errorf("%d sheets wait", sheets)
+	}
+	if _, err := s.CommitHeld(ctx, held.ID, vault.ImportOptions{}); err == nil {
+		t.Error("still in doubt, and imported")
+	}
+	d.trust()
+	_, err = s.CommitHeld(ctx, held.ID, vault.ImportOptions{})
+	noHeld(t, "a further try", err)
+	if lines, _ := h.Contacts(s, l.ID); len(lines) != 2 {
+		t.Errorf("%d people, want 2", len(lines))
 	}
 	nothingHeld(t, "imported", h.Vault)
 }
