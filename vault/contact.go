@@ -388,7 +388,8 @@ var consentWords = map[string]sheet.Consent{"": sheet.Unasked, "yes": sheet.Yes,
 type place struct {
 	segment *segment
 	row     int
-	by      sheet.Field // of one that is to be erased: the address by which, or ""
+	by      sheet.Field   // of one that is to be erased: the address by which, or ""
+	consent sheet.Consent // of one that was found by its id
 }
 
 // locate finds a contact by its id.
@@ -400,7 +401,7 @@ func (s *Session) locate(ctx context.Context, m *statement, contact ContactID) (
 	var at *place
 	err = s.eachMeta(ctx, m, func(g *segment, row int, c *meta) bool {
 		if c.id == id {
-			at = &place{segment: g, row: row}
+			at = &place{segment: g, row: row, consent: c.consent}
 		}
 		return at == nil
 	})

@@ -17,6 +17,8 @@ type Found struct {
 	ID     ContactID
 	Fields []string
 	Values []string
+
+	Shareable string // "yes", "no" or "unasked"; of one that was read by its id
 }
 
 // maxFound bounds what one search gives, in contacts.

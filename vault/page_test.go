@@ -385,3 +385,35 @@ func TestFindIn(t *testing.T) {
 		t.Errorf("got %d, %v, want 1000", len(got), err)
 	}
 }
+
+// TestContactSaysWhetherShared: who reads one person is told what that person said, and
+// a list is described without its people being counted.
+func TestContactSaysWhetherShared(t *testing.T) {
+	d := newDesk(t)
+	_, ids := d.Contacts(d.s, d.list)
+	for _, want := range []string{"unasked", "yes", "no"} {
+		if want != "unasked" {
+			if err := d.s.CorrectContact(t.Context(), d.list, ids[1], nil, want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		one, err := d.s.Contact(t.Context(), d.list, ids[1])
+		if err != nil || one.Shareable != want {
+			t.Errorf("got %+v, %v, want %s", one, err, want)
+		}
+	}
+	if one, err := d.s.Contact(t.Context(), d.list, ids[0]); err != nil || one.Shareable != "unasked" {
+		t.Errorf("got %+v, %v, want somebody who was not asked", one, err)
+	}
+	head, err := d.s.ListHead(t.Context(), d.list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := d.s.List(t.Context(), d.list)
+	if diff := cmp.Diff(&whole.List, head); err != nil || diff != "" {
+		t.Errorf("%v, %s", err, diff)
+	}
+	if _, err := d.s.ListHead(t.Context(), "00000000-0000-4000-8000-000000000000"); vault.KindOf(err) != vault.NotFound {
+		t.Errorf("got %v, want nothing there", err)
+	}
+}

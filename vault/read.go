@@ -466,7 +466,7 @@ func (s *Session) Contact(ctx context.Context, list ListID, id ContactID) (*Foun
 			return err
 		}
 		return s.readPlaces(ctx, may.m, may.fields, []place{*at}, func(id ContactID, values []string) {
-			one = &Found{List: list, ID: id, Fields: words(may.fields), Values: values}
+			one = &Found{List: list, ID: id, Fields: words(may.fields), Values: values, Shareable: at.consent.String()}
 		})
 	})
 	if err != nil {
