@@ -27,6 +27,34 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/session", s.page(s.light, p.PostSession))
 
 	e.GET("/", s.rootPage(s.page(s.openings, p.GetHome)))
+
+	// Lists.
+	e.GET("/find", s.page(s.light, p.GetFind))
+	e.POST("/find", s.page(s.openings, p.PostFind))
+	e.GET("/erase", s.page(s.light, p.GetErase))
+	e.POST("/erase", s.page(s.openings, p.PostErase))
+	e.GET("/lists/new", s.page(s.light, p.GetNewList))
+	e.POST("/lists/new", s.page(s.light, p.PostNewList))
+	e.GET("/lists/:list", s.page(s.openings, p.GetList))
+	e.GET("/lists/:list/people", s.page(s.openings, p.GetPeople))
+	e.GET("/lists/:list/people/search", s.page(s.openings, p.GetPeople)) // a link to another language
+	e.POST("/lists/:list/people/search", s.page(s.openings, p.PostPeopleSearch))
+	e.GET("/lists/:list/people/new", s.page(s.light, p.GetNewPerson))
+	e.POST("/lists/:list/people/new", s.page(s.openings, p.PostNewPerson))
+	e.GET("/lists/:list/people/:contact", s.page(s.openings, p.GetPerson))
+	e.POST("/lists/:list/people/:contact", s.page(s.openings, p.PostPerson))
+	e.GET("/lists/:list/people/:contact/erase", s.page(s.openings, p.GetErasePerson))
+	e.POST("/lists/:list/people/:contact/erase", s.page(s.openings, p.PostErasePerson))
+	e.GET("/lists/:list/contacts", s.page(s.streams, asFile(s.getContacts)))
+	e.GET("/lists/:list/settings", s.page(s.light, p.GetSettings))
+	e.POST("/lists/:list/settings", s.page(s.openings, p.PostSettings))
+	e.GET("/lists/:list/calendar", s.page(s.light, p.GetCalendar))
+	e.GET("/lists/:list/fields/:field/drop", s.page(s.light, p.GetDropField))
+	e.POST("/lists/:list/fields/:field/drop", s.page(s.openings, p.PostDropField))
+	e.GET("/lists/:list/stewards/remove", s.page(s.light, p.ToSettings))
+	e.POST("/lists/:list/stewards/remove", s.page(s.openings, p.PostRemoveSteward))
+	e.GET("/lists/:list/destroy", s.page(s.openings, p.GetDestroy))
+	e.POST("/lists/:list/destroy", s.page(s.openings, p.PostDestroy))
 }
 
 // page is admitted for somebody who is signed in in a browser.
@@ -41,6 +69,27 @@ func (s *Server) visitor(h echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		return unopened(h(c))
+	}
+}
+
+// asFile lets a browser keep an answer as a file, whose name says nothing of what is in
+// it. What is no answer is a page.
+func asFile(h memberHandler) memberHandler {
+	return func(c echo.Context, m *vault.Session) error {
+		name := "people.csv"
+		switch c.QueryParam("format") {
+		case "vcard":
+			name = "people.vcf"
+		case "json":
+			name = "people.json"
+		}
+		header := c.Response().Header()
+		header.Set(echo.HeaderContentDisposition, `attachment; filename="`+name+`"`)
+		err := h(c, m)
+		if err != nil && !c.Response().Committed {
+			header.Del(echo.HeaderContentDisposition)
+		}
+		return err
 	}
 }
 
