@@ -236,7 +236,7 @@ func (b *tab) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		b.asked = append(b.asked, e.Request.URL)
-		if u, err := url.Parse(e.Request.URL); err != nil || !strings.HasPrefix(e.Request.URL, b.site.url+"/") && u.Scheme != "about" {
+		if u, err := url.Parse(e.Request.URL); err != nil || !strings.HasPrefix(e.Request.URL, b.site.url+"/") && u.Scheme != "about" && u.Scheme != "data" { // data: a date field's own picture
 			b.complain = append(b.complain, "a request left the origin: "+e.Request.URL)
 		}
 	case *network.EventLoadingFinished:

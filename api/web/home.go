@@ -78,7 +78,7 @@ func (p *Pages) GetHome(c echo.Context, m *vault.Session) error {
 	}
 	others := 0
 	for _, w := range waits {
-		if w.By != f.Me.Handle && w.Status == vault.StatusPending {
+		if w.By != f.Me.Handle && w.Status == vault.WaitOpen {
 			others++
 		}
 	}

@@ -43,7 +43,7 @@ var lives = []struct {
 // newEnd offers the ends of a list that is made now.
 func newEnd(now time.Time, form url.Values) endForm {
 	e := endForm{Prefix: "end"}
-	e.offer(now, "ends.", now, lastEnd(now), form)
+	e.offer(now, "ends.", now, lastEnd(now), lastEnd(now), form)
 	stop := endOf(now.Add(vault.DefaultLife))
 	e.Stop = &endChoice{endAtStop, "ends.stop", stop, form.Get("end") == endAtStop}
 	return e
@@ -52,20 +52,20 @@ func newEnd(now time.Time, form url.Values) endForm {
 // earlierEnd offers the ends before the one that a list has.
 func earlierEnd(now, deadline time.Time, form url.Values) endForm {
 	e := endForm{Prefix: "earlier"}
-	e.offer(now, "ends.", now, endOf(deadline.AddDate(0, 0, -1)), form)
+	e.offer(now, "ends.", now, endOf(deadline.AddDate(0, 0, -1)), lastEnd(now), form)
 	return e
 }
 
 // laterEnd offers the ends after the one that a list has.
 func laterEnd(now, deadline time.Time, form url.Values) endForm {
 	e := endForm{Prefix: "later"}
-	e.offer(deadline, "longer.", deadline, lastEnd(now), form)
+	e.offer(deadline, "longer.", deadline, lastEnd(now), lastEnd(now), form)
 	return e
 }
 
-// offer fills in the choices that lie after first and not after last. One that would
-// lie beyond the latest day that a list may have is that day.
-func (e *endForm) offer(from time.Time, keys string, first, last time.Time, form url.Values) {
+// offer fills in the choices that lie after first and not after last. A year is most,
+// the latest day that a list may have, where it would lie beyond that.
+func (e *endForm) offer(from time.Time, keys string, first, last, most time.Time, form url.Values) {
 	chosen := form.Get(e.Prefix)
 	e.Day, e.OnADay = form.Get(e.Prefix+"-day"), chosen == endOnADay
 	e.Min, e.Max = endOf(first).Format(time.DateOnly), last.Format(time.DateOnly)
@@ -74,7 +74,7 @@ func (e *endForm) offer(from time.Time, keys string, first, last time.Time, form
 	}
 	for _, life := range lives {
 		until := endOf(later(from, life.months, life.days))
-		if life.months == 12 && until.After(last) {
+		if life.months == 12 && until.After(last) && last.Equal(most) {
 			until = last
 		}
 		if !until.After(first) || until.After(last) {

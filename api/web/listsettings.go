@@ -65,7 +65,7 @@ func (p *Pages) settingsPage(c echo.Context, m *vault.Session, f url.Values) (*s
 		return nil, err
 	}
 	for _, w := range waits {
-		if w.List == l.ID && w.Status == vault.StatusPending {
+		if w.List == l.ID && w.Status != vault.WaitRefused {
 			page.Waits = append(page.Waits, w)
 		}
 	}
@@ -150,7 +150,7 @@ func (p *Pages) PostSettings(c echo.Context, m *vault.Session) error {
 		_, err = m.ExtendList(ctx, id, end, page.LaterReason)
 		note, pairs = "list.settings.extended", []any{"day", page.Day(end)}
 		if until, ok := page.waitsUntil(err); ok {
-			err, note, pairs = nil, "list.waits.extend", []any{"until", until}
+			err, to, note, pairs = nil, at, "list.waits.extend", []any{"until", until}
 		}
 	default:
 		return &vault.Error{Kind: vault.Invalid, Code: "form", Msg: "the form does not say what to do"}

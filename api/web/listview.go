@@ -61,7 +61,7 @@ func (p *Pages) GetList(c echo.Context, m *vault.Session) error {
 		return err
 	}
 	for _, w := range waits {
-		if w.List == page.List.ID && w.Status == vault.StatusPending {
+		if w.List == page.List.ID && w.Status != vault.WaitRefused {
 			page.Waits = append(page.Waits, w)
 		}
 	}
