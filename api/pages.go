@@ -55,6 +55,38 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/lists/:list/stewards/remove", s.page(s.openings, p.PostRemoveSteward))
 	e.GET("/lists/:list/destroy", s.page(s.openings, p.GetDestroy))
 	e.POST("/lists/:list/destroy", s.page(s.openings, p.PostDestroy))
+	// Access.
+	e.GET("/access", s.page(s.openings, p.GetAccess))
+	e.GET("/access/:access", s.page(s.openings, p.GetRequest))
+	e.POST("/access/:access", s.page(s.openings, p.PostRequest))
+	e.GET("/access/:access/end", s.page(s.openings, p.GetEnd))
+	e.POST("/access/:access/end", s.page(s.openings, p.PostEnd))
+	e.GET("/lists/:list/access", s.page(s.openings, p.GetReach))
+	e.GET("/lists/:list/ask", s.page(s.openings, p.GetAsk))
+	e.POST("/lists/:list/ask", s.page(s.openings, p.PostAsk))
+
+	// The group.
+	e.GET("/join", p.GetJoin)
+	e.POST("/join", s.visitor(p.PostJoin))
+	e.GET("/group", s.page(s.light, p.GetGroup))
+	e.POST("/group", s.page(s.light, p.PostGroup))
+	e.GET("/members/:member/:act", s.page(s.light, p.GetMemberAct))
+	e.POST("/members/:member/:act", s.page(s.light, p.PostMemberAct))
+	e.GET("/waiting", s.page(s.openings, p.GetWaiting))
+	e.GET("/waiting/:wait", s.page(s.openings, p.GetWait))
+	e.POST("/waiting/:wait", s.page(s.openings, p.PostWait))
+	e.GET("/review", s.page(s.light, p.GetReview))
+	e.POST("/review", s.page(s.light, p.PostReview))
+	e.GET("/recovery", s.page(s.light, p.GetRecovery))
+	e.POST("/recovery", s.page(s.light, p.PostRecovery))
+
+	// Me.
+	e.GET("/me", s.page(s.light, p.GetMe))
+	e.POST("/me", s.page(s.light, p.PostMe))
+	e.GET("/passphrase", s.page(s.light, p.GetPassphrase))
+	e.POST("/passphrase", s.page(s.light, p.PostPassphrase))
+	e.GET("/lockdown", s.page(s.lockdowns, p.GetLockdown))
+	e.POST("/lockdown", s.page(s.lockdowns, p.PostLockdown))
 }
 
 // page is admitted for somebody who is signed in in a browser.

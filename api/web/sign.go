@@ -114,8 +114,13 @@ func (p *Pages) PostSignOut(c echo.Context, m *vault.Session) error {
 	if err := m.End(c.Request().Context()); err != nil {
 		return err
 	}
+	return p.out(c, "out")
+}
+
+// out leaves a browser signed out, with nothing of what was shown in it.
+func (p *Pages) out(c echo.Context, why string) error {
 	p.forget(c)
-	return c.Redirect(http.StatusSeeOther, "/sign-in?"+url.Values{"why": {"out"}, "lang": {p.frame(c, "sign-in.title").Lang}}.Encode())
+	return c.Redirect(http.StatusSeeOther, "/sign-in?"+url.Values{"why": {why}, "lang": {p.frame(c, "sign-in.title").Lang}}.Encode())
 }
 
 // left is how long a session has got before it ends unused.
