@@ -6,19 +6,21 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/words"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
 // A joinPage is where somebody who was invited, or reset, chooses a passphrase.
 type joinPage struct {
 	frame
-	Code string
+	Code  string
+	Words string // a passphrase to take
 }
 
 // joinPage begins it. A code in an address is in histories and logs already, so it is
 // neither taken nor shown again.
 func (p *Pages) joinPage(c echo.Context) (joinPage, error) {
-	page := joinPage{frame: p.frame(c, "join.title")}
+	page := joinPage{frame: p.frame(c, "join.title"), Words: words.New()}
 	if c.QueryParams().Has("code") {
 		for i := range page.Languages {
 			page.Languages[i].Href = "?lang=" + page.Languages[i].Lang

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/rallyvault/rallyvault/crypto"
+	"github.com/rallyvault/rallyvault/crypto/words"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -60,6 +61,7 @@ func (p *Pages) PostMe(c echo.Context, m *vault.Session) error {
 // A passphrasePage changes the reader's own. What is typed into it is never shown again.
 type passphrasePage struct {
 	frame
+	Words string // a passphrase to take
 }
 
 // GetPassphrase handles GET /passphrase.
@@ -68,7 +70,7 @@ func (p *Pages) GetPassphrase(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	return p.render(c, http.StatusOK, "passphrase.html", passphrasePage{f})
+	return p.render(c, http.StatusOK, "passphrase.html", passphrasePage{f, words.New()})
 }
 
 // PostPassphrase handles POST /passphrase. Every session of the member ends, and this
@@ -82,7 +84,7 @@ func (p *Pages) PostPassphrase(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	page := passphrasePage{f}
+	page := passphrasePage{f, words.New()}
 	if page.Trouble = page.newPassphrase(in.Get("passphrase"), in.Get("again")); page.Trouble != nil {
 		return unfit("passphrase.html", page)
 	}

@@ -58,8 +58,8 @@ func rally(t testing.TB, m *vault.Session) *vault.List {
 	return l
 }
 
-// member returns a member as organisers see one.
-func member(t testing.TB, m *vault.Session, handle string) vault.Member {
+// memberOf returns a member as organisers see one.
+func memberOf(t testing.TB, m *vault.Session, handle string) vault.Member {
 	t.Helper()
 	ms, err := m.Members(t.Context())
 	if err != nil {
@@ -213,7 +213,7 @@ func TestTwoOrganisers(t *testing.T) {
 
 	// Refused with a reason, which the other one reads.
 	crane := s.session(t, "crane")
-	b.visit("/members/" + string(member(t, crane, "wren").ID) + "/promote")
+	b.visit("/members/" + string(memberOf(t, crane, "wren").ID) + "/promote")
 	b.says("another organiser")
 	b.press("main .buttons button")
 	b.press(".signed form button")
@@ -223,7 +223,7 @@ func TestTwoOrganisers(t *testing.T) {
 	b.fill("#reason", "not before the meeting")
 	b.press("button[value=refuse]")
 	b.says("not before the meeting")
-	if got := member(t, crane, "wren").Role; got != vault.Plain {
+	if got := memberOf(t, crane, "wren").Role; got != vault.Plain {
 		t.Errorf("wren is %s", got)
 	}
 }
@@ -334,16 +334,16 @@ func TestReview(t *testing.T) {
 		t.Fatalf("got %d %s", a.status, a.body)
 	}
 	m = s.session(t, "heron")
-	if a := s.sends(t, heron, "/review", url.Values{}); a.status != 422 || member(t, m, "wren").State != vault.StateActive {
-		t.Errorf("what nobody was shown: got %d, wren is %s", a.status, member(t, m, "wren").State)
+	if a := s.sends(t, heron, "/review", url.Values{}); a.status != 422 || memberOf(t, m, "wren").State != vault.StateActive {
+		t.Errorf("what nobody was shown: got %d, wren is %s", a.status, memberOf(t, m, "wren").State)
 	}
 	if a := s.sends(t, heron, "/review", url.Values{"seen": {"member-stale wren"}}); a.status != 303 || a.header.Get("Location") != "/review" {
 		t.Errorf("got %d %s", a.status, a.body)
 	}
-	if got := member(t, m, "wren").State; got != vault.StateDisabled {
+	if got := memberOf(t, m, "wren").State; got != vault.StateDisabled {
 		t.Errorf("wren is %s", got)
 	}
-	if got := member(t, m, "finch").State; got != vault.StateActive {
+	if got := memberOf(t, m, "finch").State; got != vault.StateActive {
 		t.Errorf("finch is %s", got)
 	}
 }
@@ -366,7 +366,7 @@ func TestMembersCannotOrganise(t *testing.T) {
 	if err != nil || len(waits) != 1 {
 		t.Fatalf("got %v, %v", waits, err)
 	}
-	crane := string(member(t, heron, "crane").ID)
+	crane := string(memberOf(t, heron, "crane").ID)
 	alive := s.token(t, "crane")
 	token := s.token(t, "wren")
 	for _, tt := range []struct {
@@ -407,7 +407,7 @@ func TestMembersCannotOrganise(t *testing.T) {
 	if ms, err := heron.Members(t.Context()); err != nil || len(ms) != 3 {
 		t.Errorf("got members %v, %v", ms, err)
 	}
-	if m := member(t, heron, "crane"); m.State != vault.StateActive {
+	if m := memberOf(t, heron, "crane"); m.State != vault.StateActive {
 		t.Errorf("crane is %s", m.State)
 	}
 	if now, err := heron.Waits(t.Context()); err != nil || len(now) != 1 || now[0].Status != vault.WaitOpen {
@@ -502,7 +502,7 @@ func TestAnotherSiteCannotAct(t *testing.T) {
 	token := s.token(t, "heron")
 	for path, in := range map[string]url.Values{
 		"/lockdown": {}, "/group": {"handle": {"stork"}, "role": {"member"}}, "/me": {"end": {"others"}}, "/review": {},
-		"/members/" + string(member(t, m, "wren").ID) + "/disable": {},
+		"/members/" + string(memberOf(t, m, "wren").ID) + "/disable": {},
 		"/join": {"code": {"x"}}, "/passphrase": {"old": {passphrase}, "passphrase": {"violet harbour candle seven"}, "again": {"violet harbour candle seven"}},
 		"/recovery": {"scheme": {"2/3"}, "passphrase": {passphrase}},
 	} {
@@ -513,7 +513,7 @@ func TestAnotherSiteCannotAct(t *testing.T) {
 			t.Errorf("%s from another origin: got %d, want 403", path, a.status)
 		}
 	}
-	if s.vault.SignedIn(token) != nil || member(t, m, "wren").State != vault.StateActive {
+	if s.vault.SignedIn(token) != nil || memberOf(t, m, "wren").State != vault.StateActive {
 		t.Error("something was done all the same")
 	}
 }
@@ -527,8 +527,8 @@ func TestDisabledAtOnce(t *testing.T) {
 	if a := s.sends(t, wren, "/me", nil); a.status != 200 {
 		t.Fatalf("got %d", a.status)
 	}
-	path := "/members/" + string(member(t, m, "wren").ID) + "/disable"
-	if a := s.sends(t, heron, path, nil); a.status != 200 || member(t, m, "wren").State != vault.StateActive {
+	path := "/members/" + string(memberOf(t, m, "wren").ID) + "/disable"
+	if a := s.sends(t, heron, path, nil); a.status != 200 || memberOf(t, m, "wren").State != vault.StateActive {
 		t.Fatalf("looking at the page disables: got %d", a.status)
 	}
 	if a := s.sends(t, heron, path, url.Values{}); a.status != 303 || a.header.Get("Location") != "/group" {
@@ -614,7 +614,7 @@ func TestPeoplePages(t *testing.T) {
 	if _, err := heron.Invite(t.Context(), "finch", vault.Plain); err != nil {
 		t.Fatal(err)
 	}
-	list, crane1 := "/lists/"+string(l.ID), "/members/"+string(member(t, heron, "crane").ID)
+	list, crane1 := "/lists/"+string(l.ID), "/members/"+string(memberOf(t, heron, "crane").ID)
 	const most = 100_000 // bytes over the wire
 	for _, lang := range []string{"en", "es", "ar-XB"} {
 		b := s.open(t, lang)

@@ -118,7 +118,7 @@ func (w waitPage) MayRefuse() bool {
 func (w waitPage) Destroys() bool { return w.Act == vault.ActDestroy || w.Act == vault.ActShutdown }
 
 func (p *Pages) waitPage(c echo.Context, m *vault.Session) (waitPage, error) {
-	f, err := p.framed(c, m, "group", "wait.title")
+	f, err := p.framed(c, m, "group", "second.title")
 	if err != nil {
 		return waitPage{}, err
 	}
@@ -153,7 +153,7 @@ func (p *Pages) GetWait(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	return p.render(c, http.StatusOK, "wait.html", page)
+	return p.render(c, http.StatusOK, "second.html", page)
 }
 
 // PostWait handles POST /waiting/:wait: an organiser agrees, refuses, or takes back.
@@ -171,18 +171,18 @@ func (p *Pages) PostWait(c echo.Context, m *vault.Session) error {
 		page.Reply = in.Get("reason")
 		if err := m.Refuse(ctx, page.ID, page.Reply); err != nil {
 			page.Trouble = page.explain(err)
-			return again(err, "wait.html", page)
+			return again(err, "second.html", page)
 		}
-		return p.done(c, "/waiting", "wait.refused")
+		return p.done(c, "/waiting", "second.refused")
 	}
 	if in.Get("answer") != "agree" {
-		page.Trouble = page.wrong("wait.wrong.answer")
-		return unfit("wait.html", page)
+		page.Trouble = page.wrong("second.wrong.answer")
+		return unfit("second.html", page)
 	}
 	done, err := m.Agree(ctx, page.ID)
 	if err != nil {
 		page.Trouble = page.explain(err)
-		return again(err, "wait.html", page)
+		return again(err, "second.html", page)
 	}
 	return p.settled(c, m, done)
 }
@@ -209,7 +209,7 @@ func (p *Pages) settled(c echo.Context, m *vault.Session, done *vault.Settled) e
 		p.forget(c) // nobody is signed in any more: the certificate is what is left
 		return c.Redirect(http.StatusSeeOther, "/")
 	case done.Act == vault.ActRecovery:
-		return p.done(c, "/waiting", "wait.permit", "until", p.frame(c, "wait.title").Moment(done.Expires))
+		return p.done(c, "/waiting", "second.permit", "until", p.frame(c, "second.title").Moment(done.Expires))
 	}
-	return p.done(c, "/waiting", "wait.agreed")
+	return p.done(c, "/waiting", "second.agreed")
 }
