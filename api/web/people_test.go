@@ -45,8 +45,8 @@ func (s *site) sends(t testing.TB, token, path string, in url.Values, headers ..
 	return ask(t, r)
 }
 
-// rally is a list of heron's with a question of its own.
-func rally(t testing.TB, m *vault.Session) *vault.List {
+// listOfOne is a list of heron's with a question of its own.
+func listOfOne(t testing.TB, m *vault.Session) *vault.List {
 	t.Helper()
 	l, err := m.CreateList(t.Context(), vault.NewList{Title: "Spring rally", Purpose: "Call people back", Fields: []string{"name", "phone", "email"}, Questions: []string{"Can drive?"}})
 	if err != nil {
@@ -94,7 +94,7 @@ func TestFromInvitationToAccess(t *testing.T) {
 		t.Run(map[bool]string{true: "scripts", false: "no scripts"}[scripts], func(t *testing.T) {
 			s := founded(t)
 			m := s.session(t, "heron")
-			l := rally(t, m)
+			l := listOfOne(t, m)
 			b := s.open(t, "en")
 			b.scripts(scripts)
 			b.signIn("heron")
@@ -353,7 +353,7 @@ func TestReview(t *testing.T) {
 func TestMembersCannotOrganise(t *testing.T) {
 	s := council(t)
 	heron := s.session(t, "heron")
-	l := rally(t, heron)
+	l := listOfOne(t, heron)
 	wren := s.session(t, "wren")
 	own, err := wren.RequestAccess(t.Context(), l.ID, vault.AccessRequest{Fields: []string{"name"}, For: time.Hour, Reason: "to call"})
 	if err != nil {
@@ -426,7 +426,7 @@ func TestMembersCannotOrganise(t *testing.T) {
 func TestNobodyApprovesTheirOwn(t *testing.T) {
 	s := council(t)
 	heron, crane := s.session(t, "heron"), s.session(t, "crane")
-	l := rally(t, heron)
+	l := listOfOne(t, heron)
 	if _, err := heron.AddSteward(t.Context(), l.ID, "crane"); err != nil {
 		t.Fatal(err)
 	}
@@ -577,7 +577,7 @@ func TestPeoplePages(t *testing.T) {
 	needAxe(t)
 	s := council(t)
 	heron, crane, wren := s.session(t, "heron"), s.session(t, "crane"), s.session(t, "wren")
-	l := rally(t, heron)
+	l := listOfOne(t, heron)
 	title := `<img src=x onerror=alert(1)> {{.}} ` + "\u202egnola\u202c " + strings.Repeat("W", 60)
 	if _, err := heron.EditList(t.Context(), l.ID, vault.ListEdit{Title: &title}); err != nil {
 		t.Fatal(err)
