@@ -292,6 +292,46 @@ func SealBackup(w io.Writer, pass crypto.Secret, workFactor int) (io.WriteCloser
 	return agebox.SealPassphraseTo(w, backupLayer, pass, cmp.Or(workFactor, agebox.WorkFactor))
 }
 
+// BackupUnder is Backup with the layer of SealBackup around it, for who has no program of
+// their own to put it there. The passphrase is stretched when the backup begins: by then
+// the member may make one, and no other is being made.
+func (s *Session) BackupUnder(ctx context.Context, w io.Writer, pass crypto.Secret) error {
+	if err := checkPassphrase(pass); err != nil {
+		return err
+	}
+	l := &lateLayer{open: func() (io.WriteCloser, error) {
+		leave, err := s.v.door.enter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
+		layer, err := SealBackup(w, pass, s.v.workFactor)
+		s.v.door.giveBack()
+		return layer, err
+	}}
+	if err := s.Backup(ctx, l); err != nil {
+		return err // without Close it does not look whole
+	}
+	return l.layer.Close()
+}
+
+// A lateLayer is opened by the first write.
+type lateLayer struct {
+	open  func() (io.WriteCloser, error)
+	layer io.WriteCloser
+}
+
+func (l *lateLayer) Write(b []byte) (int, error) {
+	if l.layer == nil {
+		layer, err := l.open()
+		if err != nil {
+			return 0, err
+		}
+		l.layer = layer
+	}
+	return l.layer.Write(b)
+}
+
 // unsealBackup takes that layer off, if there is one.
 func unsealBackup(r *bufio.Reader, pass crypto.Secret) (*bufio.Reader, error) {
 	const op, age = "vault.Restore", "age-encryption.org/"

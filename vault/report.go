@@ -245,19 +245,8 @@ func (r *reporter) title(list string) (string, error) {
 	return r.titles[list], nil
 }
 
-// handle is that of a member, "" if the one who asks may not know whose the id is:
-// organisers know everybody, others themselves. Handles of stewards every member sees, but
-// not beside the ids that stand in the audit trail.
-func (r *reporter) handle(id MemberID) (string, error) {
-	if r.s.role() != Organiser && id != r.s.member {
-		return "", nil
-	}
-	h, err := r.s.handle(r.ctx, id)
-	if kind := KindOf(err); kind == NotFound || kind == CannotOpen {
-		return "", nil
-	}
-	return h, err
-}
+// handle is that of a member, "" if the one who asks may not know whose the id is.
+func (r *reporter) handle(id MemberID) (string, error) { return r.s.AuditName(r.ctx, id) }
 
 // unnamed lists what is stored and what no line of a report is about: as long as there
 // is any, the report does not say all, and says that.

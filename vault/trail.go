@@ -17,7 +17,13 @@ const entriesAsked = 256
 // AuditLog yields the entries of the audit trail from number from on, each as
 // the line of JSON that was hashed. Every member may.
 func (s *Session) AuditLog(ctx context.Context, from int64, yield func(n int64, entry []byte) error) error {
-	return s.v.store.Entries(ctx, max(from, 0), s.v.trail.Size(), func(n int64, entry []byte) error {
+	return s.AuditEntries(ctx, from, s.v.trail.Size(), yield)
+}
+
+// AuditEntries is AuditLog of the entries before number to. A page of a long trail takes
+// no longer than one of a short trail.
+func (s *Session) AuditEntries(ctx context.Context, from, to int64, yield func(n int64, entry []byte) error) error {
+	return s.v.store.Entries(ctx, max(from, 0), min(to, s.v.trail.Size()), func(n int64, entry []byte) error {
 		if n%entriesAsked == 0 {
 			if err := s.alive(); err != nil {
 				return err
@@ -25,6 +31,24 @@ func (s *Session) AuditLog(ctx context.Context, from int64, yield func(n int64, 
 		}
 		return yield(n, entry)
 	})
+}
+
+// AuditName returns the handle of a member whose id stands in the audit trail or in a
+// report; "" if it is nobody's any more, or the one who asks may not know whose it is:
+// organisers know everybody, others themselves. Handles of stewards every member sees,
+// but not beside those ids.
+func (s *Session) AuditName(ctx context.Context, id MemberID) (string, error) {
+	if s.role() != Organiser && id != s.member {
+		return "", nil
+	}
+	if m := s.v.statement(string(id)); m == nil || m.kind != kindMember {
+		return "", nil
+	}
+	h, err := s.handle(ctx, id)
+	if kind := KindOf(err); err != nil && (kind == NotFound || kind == CannotOpen) {
+		return "", nil
+	}
+	return h, err
 }
 
 // AuditInclusion returns entry n as it was hashed, and the proof that the trail of the
