@@ -16,3 +16,29 @@ func postBackup(c echo.Context, m *vault.Session) error {
 	}
 	return out.end()
 }
+
+// postPageBackup handles POST /keep/backup: a backup for a browser, which has no program
+// to put a layer under a passphrase around it. What is refused before anything has gone
+// out is the form again.
+func (s *Server) postPageBackup(c echo.Context, m *vault.Session) error {
+	layer, err := s.pages.BackupLayer(c, m)
+	if err != nil {
+		return err
+	}
+	defer layer.Wipe()
+	err = kept("backup.rallyvault", func(c echo.Context, m *vault.Session) error {
+		if layer.Len() == 0 {
+			return postBackup(c, m)
+		}
+		out := newStream(c, echo.MIMEOctetStream)
+		defer out.endsWith(m)()
+		if err := m.BackupUnder(c.Request().Context(), out, layer); err != nil {
+			return err
+		}
+		return out.end()
+	})(c, m)
+	if err != nil && !c.Response().Committed {
+		return s.pages.BackupRefused(c, m, err)
+	}
+	return err
+}

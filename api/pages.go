@@ -87,6 +87,29 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/passphrase", s.page(s.light, p.PostPassphrase))
 	e.GET("/lockdown", s.page(s.lockdowns, p.GetLockdown))
 	e.POST("/lockdown", s.page(s.lockdowns, p.PostLockdown))
+	// The group's record and its end.
+	e.GET("/trail", s.page(s.openings, p.GetTrail))
+	e.POST("/trail/verify", s.page(s.openings, p.PostTrailVerify))
+	e.POST("/trail/compare", s.page(s.openings, p.PostTrailCompare))
+	e.GET("/trail/file", s.page(s.streams, kept("audit-trail.ndjson", s.getAuditExport)))
+	e.GET("/lists/:list/trail", s.page(s.openings, p.GetListTrail))
+	e.GET("/lists/:list/certificate", s.page(s.light, p.GetCertificate))
+	e.GET("/report", s.page(s.openings, p.GetReport))
+	e.GET("/report/file", s.page(s.openings, kept("report.json", s.getReport)))
+	e.GET("/holds", s.page(s.openings, p.GetHolds))
+	e.POST("/holds", s.page(s.openings, p.PostHold))
+	e.POST("/holds/:hold/agree", s.page(s.openings, p.PostHoldAgree))
+	e.GET("/holds/:hold/lift", s.page(s.openings, p.GetLift))
+	e.POST("/holds/:hold/lift", s.page(s.openings, p.PostLift))
+	e.GET("/end", s.page(s.openings, p.GetEnd))
+	e.POST("/end/date", s.page(s.openings, p.PostEndDate))
+	e.POST("/end/cancel", s.page(s.openings, p.PostEndCancel))
+	e.POST("/end/silence", s.page(s.openings, p.PostEndSilence))
+	e.POST("/end/renew", s.page(s.openings, p.PostEndRenew))
+	e.GET("/end/now", s.page(s.openings, p.GetEndNow))
+	e.POST("/end/now", s.page(s.openings, p.PostEndNow))
+	e.GET("/keep", s.page(s.openings, p.GetKeep))
+	e.POST("/keep/backup", s.page(s.streams, s.postPageBackup))
 }
 
 // page is admitted for somebody who is signed in in a browser.
@@ -115,6 +138,9 @@ func asFile(h memberHandler) memberHandler {
 		case "json":
 			name = "people.json"
 		}
+// kept has a browser keep an answer as a file. What is no answer is a page.
+func kept(name string, h memberHandler) memberHandler {
+	return func(c echo.Context, m *vault.Session) error {
 		header := c.Response().Header()
 		header.Set(echo.HeaderContentDisposition, `attachment; filename="`+name+`"`)
 		err := h(c, m)

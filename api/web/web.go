@@ -57,6 +57,7 @@ type Pages struct {
 
 	link  link
 	notes notes
+	codes codes
 }
 
 // An asset is a style sheet, script or picture of the program.
