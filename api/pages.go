@@ -53,6 +53,9 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/lists/:list/fields/:field/drop", s.page(s.openings, p.PostDropField))
 	e.GET("/lists/:list/stewards/remove", s.page(s.light, p.ToSettings))
 	e.POST("/lists/:list/stewards/remove", s.page(s.openings, p.PostRemoveSteward))
+	e.GET("/lists/:list/slice", s.page(s.light, p.GetCut))
+	e.POST("/lists/:list/slice", s.page(s.openings, p.PostCut))
+	e.GET("/slices/:access", s.page(s.openings, p.GetSlice))
 	e.GET("/lists/:list/destroy", s.page(s.openings, p.GetDestroy))
 	e.POST("/lists/:list/destroy", s.page(s.openings, p.PostDestroy))
 	// Access.

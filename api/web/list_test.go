@@ -530,6 +530,80 @@ func TestEraseEverywhere(t *testing.T) {
 	}
 }
 
+// TestCallSheet: some people for one member, on a page that nobody else gets.
+func TestCallSheet(t *testing.T) {
+	s := founded(t)
+	m := s.session(t, "heron")
+	s.join(t, m, "birch", vault.Plain)
+	s.join(t, m, "wren", vault.Plain)
+	list := rally(t, m, "Spring rally", false)
+	add(t, m, list, "name", hostile[0], "email", "ana@example.org", "phone", "212 555 0101", "q1", "yes")
+	add(t, m, list, "name", "Cy Gray", "phone", "212 555 0102")
+	add(t, m, list, "name", "Ed Gray", "phone", "212 555 0103")
+	b := s.open(t, "en")
+	b.scripts(false)
+	b.signIn("heron")
+	b.visit("/lists/" + string(list))
+	b.press(`main .buttons a[href$="/slice"]`)
+	b.eval(`document.querySelectorAll("[required]").forEach(e => e.removeAttribute("required"))`, nil)
+	for _, step := range []struct {
+		do   func()
+		says string
+	}{
+		{func() {}, "Choose who calls."},
+		{func() { b.choose("#member", "birch") }, "Choose at least one field."},
+		{func() {
+			b.click("#field-name")
+			b.click("#field-phone")
+			b.click("#field-q1")
+			b.fill("#people", "501")
+		}, "from 1 to 500"},
+		{func() { b.fill("#people", "2") }, "up to 72 hours"},
+		{func() { b.choose("#hours", "8") }, "Say what the calls are for."},
+		{func() { b.fill("#reason", "Who is coming on Friday?") }, "The call sheet is made: 2 people"},
+	} {
+		step.do()
+		b.eval(`document.querySelectorAll("[required]").forEach(e => e.removeAttribute("required"))`, nil)
+		b.eval(`document.querySelector("#people")?.removeAttribute("max")`, nil)
+		b.press("form.panel button")
+		b.says(step.says)
+	}
+	b.says("Call sheet of 2 people: name, phone, Needs an interpreter?")
+	all, err := m.Accesses(t.Context(), false)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("got %+v, %v", all, err)
+	}
+	at := "/slices/" + string(all[0].ID)
+	for _, handle := range []string{"heron", "wren"} {
+		if a := s.caller(t, handle).get(at); a.status != http.StatusNotFound || strings.Contains(a.body, "Gray") {
+			t.Errorf("%s gets %d %s", handle, a.status, a.body)
+		}
+	}
+	for _, path := range []string{"/slices/nonsense", "/slices/" + string(list)} {
+		if a := s.caller(t, "birch").get(path); a.status != http.StatusNotFound {
+			t.Errorf("%s: got %d", path, a.status)
+		}
+	}
+	if a := s.caller(t, "birch").post("/lists/"+string(list)+"/slice", url.Values{"member": {"birch"}, "field": {"email"}, "people": {"3"}, "hours": {"8"}, "reason": {"x"}}); a.status != http.StatusForbidden {
+		t.Errorf("got %d", a.status)
+	}
+	c := s.open(t, "en")
+	c.signIn("birch")
+	c.visit("/lists/" + string(list))
+	c.press(`a[href="` + at + `"]`)
+	c.says("CONFIDENTIAL")
+	c.says("for birch only")
+	c.says("Who is coming on Friday?")
+	c.says(hostile[0])
+	c.says("Cy Gray")
+	if got := c.text("main"); strings.Contains(got, "ana@example.org") || strings.Contains(got, "Ed Gray") {
+		t.Errorf("got %s", got)
+	}
+	if c.has("main img") {
+		t.Error("a name has come to life")
+	}
+}
+
 // hostile are names that would do something if a page took them for more than text.
 var hostile = []string{
 	`<img src=x onerror=alert(1)>`, `"><script>alert(1)</script>`, `{{.Me.Handle}}{{7}}`, `javascript:alert(1)`, `' onmouseover='alert(1)`,
@@ -665,6 +739,10 @@ func TestListPagesAreForEverybody(t *testing.T) {
 		t.Fatal(err)
 	}
 	grant(t, m, s.session(t, "birch"), list, "read", "name,phone")
+	sheet, err := m.CutSlice(t.Context(), list, vault.Cut{Member: "birch", Fields: []string{"name", "phone", "q1"}, People: 10, For: 8 * time.Hour, Reason: "Who is coming?"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	empty := rally(t, m, "Autumn rally", false)
 	at := "/lists/" + string(list)
 	for _, lang := range []string{"en", "es", "ar-XB"} {
@@ -688,7 +766,7 @@ func TestListPagesAreForEverybody(t *testing.T) {
 			{"home", "/"}, {"new", "/lists/new"}, {"list", at}, {"people", at + "/people"}, {"people-last", at + "/people?from=50"}, {"people-none", "/lists/" + string(empty) + "/people"},
 			{"people-new", at + "/people/new"}, {"person", at + "/people/" + string(ana)}, {"person-erase", at + "/people/" + string(ana) + "/erase"},
 			{"settings", at + "/settings"}, {"drop", at + "/fields/phone/drop"}, {"destroy", at + "/destroy"}, {"gone", "/lists/" + string(gone)},
-			{"find", "/find"}, {"erase", "/erase"},
+			{"find", "/find"}, {"erase", "/erase"}, {"cut", at + "/slice"},
 		} {
 			b.visit(p.path + "?lang=" + lang)
 			look(p.name)
@@ -720,5 +798,7 @@ func TestListPagesAreForEverybody(t *testing.T) {
 		look("list-granted")
 		b.visit(at + "/people/" + string(ana))
 		look("person-read")
+		b.visit("/slices/" + string(sheet.ID))
+		look("slice")
 	}
 }
