@@ -153,7 +153,7 @@ func (p *Pages) GetWait(c echo.Context, m *vault.Session) error {
 	if err != nil {
 		return err
 	}
-	return p.render(c, http.StatusOK, "second.html", page)
+	return p.render(c, http.StatusOK, "wait.html", page)
 }
 
 // PostWait handles POST /waiting/:wait: an organiser agrees, refuses, or takes back.
@@ -171,18 +171,18 @@ func (p *Pages) PostWait(c echo.Context, m *vault.Session) error {
 		page.Reply = in.Get("reason")
 		if err := m.Refuse(ctx, page.ID, page.Reply); err != nil {
 			page.Trouble = page.explain(err)
-			return again(err, "second.html", page)
+			return again(err, "wait.html", page)
 		}
 		return p.done(c, "/waiting", "second.refused")
 	}
 	if in.Get("answer") != "agree" {
 		page.Trouble = page.wrong("second.wrong.answer")
-		return unfit("second.html", page)
+		return unfit("wait.html", page)
 	}
 	done, err := m.Agree(ctx, page.ID)
 	if err != nil {
 		page.Trouble = page.explain(err)
-		return again(err, "second.html", page)
+		return again(err, "wait.html", page)
 	}
 	return p.settled(c, m, done)
 }
@@ -192,6 +192,7 @@ type settledPage struct {
 	frame
 	Tab         string
 	Certificate *vault.Certificate
+	Shutdown    *vault.Shutdown // of the whole group; nobody can look up its last words afterwards
 }
 
 // settled answers with what came of an act that two agreed to.
@@ -204,10 +205,16 @@ func (p *Pages) settled(c echo.Context, m *vault.Session, done *vault.Settled) e
 		if err != nil {
 			return err
 		}
-		return p.render(c, http.StatusOK, "settled.html", settledPage{f, "waiting", done.Certificate})
+		return p.render(c, http.StatusOK, "settled.html", settledPage{f, "waiting", done.Certificate, nil})
 	case done.Shutdown != nil && done.Shutdown.Status == vault.ShutdownDone:
-		p.forget(c) // nobody is signed in any more: the certificate is what is left
-		return c.Redirect(http.StatusSeeOther, "/")
+		p.forget(c) // nobody is signed in any more
+		return p.render(c, http.StatusOK, "settled.html", settledPage{p.frame(c, "settled.ended"), "waiting", done.Shutdown.Certificate, done.Shutdown})
+	case done.Shutdown != nil:
+		f, err := p.framed(c, m, "group", "settled.date")
+		if err != nil {
+			return err
+		}
+		return p.render(c, http.StatusOK, "settled.html", settledPage{f, "waiting", nil, done.Shutdown})
 	case done.Act == vault.ActRecovery:
 		return p.done(c, "/waiting", "second.permit", "until", p.frame(c, "second.title").Moment(done.Expires))
 	}
