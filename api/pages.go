@@ -58,12 +58,13 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.GET("/slices/:access", s.page(s.openings, p.GetSlice))
 	e.GET("/lists/:list/destroy", s.page(s.openings, p.GetDestroy))
 	e.POST("/lists/:list/destroy", s.page(s.openings, p.PostDestroy))
+
 	// Access.
 	e.GET("/access", s.page(s.openings, p.GetAccess))
 	e.GET("/access/:access", s.page(s.openings, p.GetRequest))
 	e.POST("/access/:access", s.page(s.openings, p.PostRequest))
-	e.GET("/access/:access/end", s.page(s.openings, p.GetEnd))
-	e.POST("/access/:access/end", s.page(s.openings, p.PostEnd))
+	e.GET("/access/:access/end", s.page(s.openings, p.GetEndAccess))
+	e.POST("/access/:access/end", s.page(s.openings, p.PostEndAccess))
 	e.GET("/lists/:list/access", s.page(s.openings, p.GetReach))
 	e.GET("/lists/:list/ask", s.page(s.openings, p.GetAsk))
 	e.POST("/lists/:list/ask", s.page(s.openings, p.PostAsk))
@@ -90,6 +91,7 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/passphrase", s.page(s.light, p.PostPassphrase))
 	e.GET("/lockdown", s.page(s.lockdowns, p.GetLockdown))
 	e.POST("/lockdown", s.page(s.lockdowns, p.PostLockdown))
+
 	// The group's record and its end.
 	e.GET("/trail", s.page(s.openings, p.GetTrail))
 	e.POST("/trail/verify", s.page(s.openings, p.PostTrailVerify))
@@ -130,8 +132,7 @@ func (s *Server) visitor(h echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// asFile lets a browser keep an answer as a file, whose name says nothing of what is in
-// it. What is no answer is a page.
+// asFile keeps people as a file, whose name says nothing of what is in it.
 func asFile(h memberHandler) memberHandler {
 	return func(c echo.Context, m *vault.Session) error {
 		name := "people.csv"
@@ -141,6 +142,10 @@ func asFile(h memberHandler) memberHandler {
 		case "json":
 			name = "people.json"
 		}
+		return kept(name, h)(c, m)
+	}
+}
+
 // kept has a browser keep an answer as a file. What is no answer is a page.
 func kept(name string, h memberHandler) memberHandler {
 	return func(c echo.Context, m *vault.Session) error {

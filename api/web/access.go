@@ -349,9 +349,9 @@ func (p *Pages) approve(c echo.Context, m *vault.Session, page requestPage, in u
 	return p.done(c, "/access", "request.approved", "until", page.Moment(a.Expires))
 }
 
-// GetEnd handles GET /access/:access/end: it says what ending an access can undo, and
+// GetEndAccess handles GET /access/:access/end: it says what ending an access can undo, and
 // what it cannot.
-func (p *Pages) GetEnd(c echo.Context, m *vault.Session) error {
+func (p *Pages) GetEndAccess(c echo.Context, m *vault.Session) error {
 	page, err := p.requestPage(c, m, "end.title")
 	if err != nil {
 		return err
@@ -359,9 +359,9 @@ func (p *Pages) GetEnd(c echo.Context, m *vault.Session) error {
 	return p.render(c, http.StatusOK, "end-access.html", page)
 }
 
-// PostEnd handles POST /access/:access/end: a steward ends it, or whose it is gives it
+// PostEndAccess handles POST /access/:access/end: a steward ends it, or whose it is gives it
 // back.
-func (p *Pages) PostEnd(c echo.Context, m *vault.Session) error {
+func (p *Pages) PostEndAccess(c echo.Context, m *vault.Session) error {
 	if _, err := form(c); err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/rallyvault/rallyvault/vault/audit"
 )
 
-// rally makes a list with three people, which ends after some time.
-func rally(t testing.TB, s *site, m *vault.Session, title string, life time.Duration) vault.ListID {
+// rallyOf makes a list with three people, which ends after some time.
+func rallyOf(t testing.TB, s *site, m *vault.Session, title string, life time.Duration) vault.ListID {
 	t.Helper()
 	l, err := m.CreateList(t.Context(), vault.NewList{Title: title, Purpose: "Call people back", Fields: []string{"name", "phone"}, DeleteAfter: life})
 	if err != nil {
@@ -47,24 +47,24 @@ func (s *site) pass(t testing.TB, d time.Duration) {
 	t.Fatal("what is due was not swept up")
 }
 
-// A caller asks as a browser does that has somebody's session.
-type caller struct {
+// An asker asks as a browser does that has somebody's session.
+type asker struct {
 	t    testing.TB
 	s    *site
 	name string
 	key  string // of the cookie
 }
 
-func (s *site) caller(t testing.TB, handle string) *caller {
+func (s *site) asker(t testing.TB, handle string) *asker {
 	t.Helper()
 	token, err := s.vault.SignIn(t.Context(), handle, secret(passphrase))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &caller{t, s, handle, token.Token}
+	return &asker{t, s, handle, token.Token}
 }
 
-func (c *caller) ask(method, path string, form url.Values, headers ...string) answer {
+func (c *asker) ask(method, path string, form url.Values, headers ...string) answer {
 	c.t.Helper()
 	r, err := http.NewRequestWithContext(c.t.Context(), method, c.s.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -102,8 +102,8 @@ func TestDeadlineHoldAndEnd(t *testing.T) {
 		t.Run(map[bool]string{true: "scripts", false: "no scripts"}[scripts], func(t *testing.T) {
 			s := founded(t)
 			m := s.session(t, "heron")
-			soon := rally(t, s, m, "Spring rally", 48*time.Hour)
-			held := rally(t, s, m, "Night watch", 48*time.Hour)
+			soon := rallyOf(t, s, m, "Spring rally", 48*time.Hour)
+			held := rallyOf(t, s, m, "Night watch", 48*time.Hour)
 			b := s.open(t, "en")
 			b.scripts(scripts)
 			b.signIn("heron")
@@ -132,7 +132,7 @@ func TestDeadlineHoldAndEnd(t *testing.T) {
 			b.says("rallyvault/1 certificate of destruction")
 			b.says("list " + string(soon))
 			b.visit("/trail")
-			c := s.caller(t, "heron")
+			c := s.asker(t, "heron")
 			if a := c.ask("GET", "/lists/"+string(soon)+"/trail", nil); a.status != http.StatusGone {
 				t.Errorf("a list that was destroyed: got %d", a.status)
 			}
@@ -209,7 +209,7 @@ func TestEndByDateAndSilence(t *testing.T) {
 	if chosen != 0 {
 		t.Error("a day is chosen for whoever opens the page")
 	}
-	c := s.caller(t, "heron")
+	c := s.asker(t, "heron")
 	for _, form := range []url.Values{{}, {"end": {"day"}}, {"end": {"day"}, "day": {"31 January"}}, {"end": {"2020-01-01"}}} {
 		if a := c.ask("POST", "/end/date", form); a.status != 422 || !strings.Contains(a.body, `id="problem"`) {
 			t.Errorf("%v: got %d", form, a.status)
@@ -243,7 +243,7 @@ func TestEndByDateAndSilence(t *testing.T) {
 	// With a second organiser nothing of it is done alone.
 	s.join(t, m, "crane", vault.Organiser)
 	s.clock.advance(73 * time.Hour) // from when on they count as one
-	c = s.caller(t, "heron")
+	c = s.asker(t, "heron")
 	for path, form := range map[string]url.Values{"/end/date": {"end": {"day"}, "day": {"2040-01-31"}}, "/end/now": {"sure": {"yes"}}, "/end/silence": {"silence": {"off"}}} {
 		if a := c.ask("POST", path, form); a.status != http.StatusSeeOther || a.header.Get("Location") != "/waiting" {
 			t.Errorf("%s: got %d to %q", path, a.status, a.header.Get("Location"))
@@ -265,7 +265,7 @@ func TestHoldOfTwo(t *testing.T) {
 	m := s.session(t, "heron")
 	s.join(t, m, "crane", vault.Organiser)
 	s.clock.advance(73 * time.Hour)
-	heron, crane := s.caller(t, "heron"), s.caller(t, "crane")
+	heron, crane := s.asker(t, "heron"), s.asker(t, "crane")
 	m = s.session(t, "heron")
 	for _, form := range []url.Values{{}, {"on": {"all"}}, {"on": {"nothing"}, "reason": {"a letter"}}, {"reason": {"a letter"}}} {
 		if a := heron.ask("POST", "/holds", form); a.status != 422 {
@@ -322,7 +322,7 @@ func TestHoldOfTwo(t *testing.T) {
 func TestTrailCode(t *testing.T) {
 	s := founded(t)
 	m := s.session(t, "heron")
-	list := rally(t, s, m, "Spring rally", 48*time.Hour)
+	list := rallyOf(t, s, m, "Spring rally", 48*time.Hour)
 	b := s.open(t, "en")
 	b.signIn("heron")
 	b.visit("/trail")
@@ -350,7 +350,7 @@ func TestTrailCode(t *testing.T) {
 	b.fill("#size", number(size), "#theirs", strings.ToUpper(strings.ReplaceAll(code, "-", " ")))
 	b.press(`form[action="/trail/compare"] button`)
 	b.says("The same: you and the other person see the same audit trail")
-	c := s.caller(t, "heron")
+	c := s.asker(t, "heron")
 	wrong := "0" + code[1:]
 	if wrong == code {
 		wrong = "1" + code[1:]
@@ -418,9 +418,9 @@ func TestTrailCode(t *testing.T) {
 func TestBackupByPage(t *testing.T) {
 	s := founded(t)
 	m := s.session(t, "heron")
-	rally(t, s, m, "Spring rally", 48*time.Hour)
+	rallyOf(t, s, m, "Spring rally", 48*time.Hour)
 	const layer = "quilt anchor violet pepper"
-	c := s.caller(t, "heron")
+	c := s.asker(t, "heron")
 	for name, form := range map[string]url.Values{
 		"plain": {"passphrase": {""}, "again": {""}}, "layered": {"passphrase": {layer}, "again": {layer}},
 	} {
@@ -497,7 +497,7 @@ func TestGroupPagesAreNotForAll(t *testing.T) {
 	s := founded(t)
 	m := s.session(t, "heron")
 	s.join(t, m, "wren", vault.Plain)
-	list := rally(t, s, m, "Spring rally", 48*time.Hour)
+	list := rallyOf(t, s, m, "Spring rally", 48*time.Hour)
 	hidden, err := m.CreateList(t.Context(), vault.NewList{Title: "Quiet circle", Purpose: "Nobody's business", Fields: []string{"name"}, Private: true})
 	if err != nil {
 		t.Fatal(err)
@@ -506,7 +506,7 @@ func TestGroupPagesAreNotForAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wren, heron := s.caller(t, "wren"), s.caller(t, "heron")
+	wren, heron := s.asker(t, "wren"), s.asker(t, "heron")
 	posts := map[string]url.Values{
 		"/holds": {"on": {"all"}, "reason": {"because"}}, "/holds/" + string(h.ID) + "/lift": {"reason": {"because"}},
 		"/end/date": {"end": {"2040-01-31"}}, "/end/cancel": {}, "/end/silence": {"silence": {"180d"}}, "/end/renew": {}, "/end/now": {"sure": {"yes"}},
@@ -580,7 +580,7 @@ func TestGroupPagesAreNotForAll(t *testing.T) {
 func TestReportPrints(t *testing.T) {
 	s := founded(t)
 	m := s.session(t, "heron")
-	rally(t, s, m, "Spring rally", 48*time.Hour)
+	rallyOf(t, s, m, "Spring rally", 48*time.Hour)
 	b := s.open(t, "en")
 	b.signIn("heron")
 	b.visit("/report")
@@ -614,9 +614,9 @@ func TestGroupPagesToLookAt(t *testing.T) {
 	s := founded(t)
 	m := s.session(t, "heron")
 	s.join(t, m, "crane", vault.Organiser)
-	rally(t, s, m, "Neighbours' night", 40*24*time.Hour)
-	list := rally(t, s, m, "Spring rally <img src=x onerror=alert(1)>", 90*24*time.Hour)
-	gone := rally(t, s, m, "Old list", 24*time.Hour)
+	rallyOf(t, s, m, "Neighbours' night", 40*24*time.Hour)
+	list := rallyOf(t, s, m, "Spring rally <img src=x onerror=alert(1)>", 90*24*time.Hour)
+	gone := rallyOf(t, s, m, "Old list", 24*time.Hour)
 	s.pass(t, 73*time.Hour)
 	m = s.session(t, "heron")
 	if err := m.SetSilence(t.Context(), "365d"); err != nil {
