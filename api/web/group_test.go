@@ -309,6 +309,9 @@ func TestHoldOfTwo(t *testing.T) {
 	if a := heron.ask("POST", lift, url.Values{"reason": {"it is over"}}); a.header.Get("Location") != "/waiting" || holds()[0].Status != vault.HoldStands {
 		t.Errorf("lifting alone: got %d, %+v", a.status, holds()[0])
 	}
+	if a := crane.ask("POST", agree, nil); a.status != 404 || holds()[0].Status != vault.HoldStands {
+		t.Errorf("agreeing to a hold whose end is asked for: got %d, %+v", a.status, holds()[0])
+	}
 	if body := crane.ask("GET", lift, nil).body; !strings.Contains(body, "it is over") || !strings.Contains(body, "destroyed at once") {
 		t.Errorf("the other one is not told: %s", body)
 	}
