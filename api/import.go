@@ -3,7 +3,6 @@ package api
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -19,33 +18,39 @@ import (
 	"github.com/rallyvault/rallyvault/vault/sheet"
 )
 
-// postImport handles POST /v1/lists/:list/imports: a form of two parts, options
-// and then the sheet, which is read as it arrives and never held whole.
+// A sheetHandler takes the form that brings a sheet. The session's keys are in memory
+// until it returns; what it returns answers the request after that.
+type sheetHandler func(c echo.Context, m *vault.Session, list vault.ListID, form *sheetForm) (answer func() error, err error)
+
+// bringsSheet admits a request that brings a sheet for a list in a form, which is read
+// as it arrives and never held whole. tokenOf finds the token of the session.
 //
 // A refusal is sent at once and the rest of the upload is read away after it:
 // a client that sends first and listens later would otherwise find its
 // connection broken and never learn why. The session's keys are gone by then.
-func (s *Server) postImport(c echo.Context) error {
-	rc := http.NewResponseController(c.Response())
-	// HTTP/2 needs no permission to answer early, and says so.
-	if err := rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	whole := c.Request().Body
-	up := &upload{body: http.MaxBytesReader(c.Response(), whole, s.importSize), rc: rc, patience: s.importStall, most: maxUploadTime}
-	report, err := s.importSheet(c, up)
-	if err != nil {
-		c.Response().Header().Set(echo.HeaderConnection, "close")
-		s.fail(err, c)
-		// A client that has not begun is waiting for this answer, or for
-		// permission to send; one that stalled has been waited for.
-		if up.begun && !up.stalled {
-			_ = rc.Flush()
-			s.readAway(c, &upload{body: whole, rc: rc, patience: s.importStall, most: maxRefusedTime})
+func (s *Server) bringsSheet(tokenOf func(*http.Request) string, h sheetHandler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		rc := http.NewResponseController(c.Response())
+		// HTTP/2 needs no permission to answer early, and says so.
+		if err := rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return err
 		}
-		return nil
+		whole := c.Request().Body
+		up := &upload{body: http.MaxBytesReader(c.Response(), whole, s.importSize), rc: rc, patience: s.importStall, most: maxUploadTime}
+		answer, err := s.takeSheet(c, up, tokenOf(c.Request()), h)
+		if err != nil {
+			c.Response().Header().Set(echo.HeaderConnection, "close")
+			s.fail(err, c)
+			// A client that has not begun is waiting for this answer, or for
+			// permission to send; one that stalled has been waited for.
+			if up.begun && !up.stalled {
+				_ = rc.Flush()
+				s.readAway(c, &upload{body: whole, rc: rc, patience: s.importStall, most: maxRefusedTime})
+			}
+			return nil
+		}
+		return answer()
 	}
-	return writeReport(c, report)
 }
 
 // readAway reads what is left of a refused upload, unless too many do.
@@ -58,9 +63,9 @@ func (s *Server) readAway(c echo.Context, rest *upload) {
 	_, _ = io.CopyN(io.Discard, rest, maxImport)
 }
 
-// importSheet reads the two parts; the session is open while it does.
-func (s *Server) importSheet(c echo.Context, up *upload) (*vault.ImportReport, error) {
-	ctx, token := c.Request().Context(), bearer(c.Request())
+// takeSheet opens the session once the form has begun to arrive, for as long as h reads.
+func (s *Server) takeSheet(c echo.Context, up *upload, token string, h sheetHandler) (answer func() error, err error) {
+	ctx := c.Request().Context()
 	if err := s.vault.SignedIn(token); err != nil {
 		return nil, err
 	}
@@ -87,22 +92,32 @@ func (s *Server) importSheet(c echo.Context, up *upload) (*vault.ImportReport, e
 	defer m.Close()
 	// Not ParseMultipartForm: that writes large parts to temporary files.
 	c.Request().Body = io.NopCloser(in)
-	form, err := c.Request().MultipartReader()
+	parts, err := c.Request().MultipartReader()
 	if err != nil {
 		return nil, badBody("content-type", "an import is a multipart form", "send parts named options and file as multipart/form-data")
 	}
 	defer up.endsWith(m)()
 	up.allowed = maxBeforeSheet
-	o, err := importOptions(form, up)
+	return h(c, m, id, &sheetForm{parts, up})
+}
+
+// postImport handles POST /v1/lists/:list/imports: a form of two parts, options
+// and then the sheet.
+func postImport(c echo.Context, m *vault.Session, list vault.ListID, form *sheetForm) (answer func() error, err error) {
+	o, err := importOptions(form)
 	if err != nil {
 		return nil, err
 	}
-	file, err := nextPart(form, up, "file")
+	part, err := form.next("file")
 	if err != nil {
 		return nil, err
 	}
-	up.allowed = 0
-	return runImport(ctx, m, id, file, up, o)
+	file := form.sheet(part)
+	report, err := m.Import(c.Request().Context(), list, file, o)
+	if err != nil {
+		return nil, file.Why(err)
+	}
+	return func() error { return writeReport(c, report) }, nil
 }
 
 // firstChunk waits until a chunk of an upload has arrived, or all of it: there
@@ -119,27 +134,56 @@ func (s *Server) firstChunk(in *bufio.Reader, up *upload) error {
 	return nil
 }
 
-func runImport(ctx context.Context, m *vault.Session, id vault.ListID, file io.Reader, up *upload, o vault.ImportOptions) (*vault.ImportReport, error) {
-	part := &sheetPart{part: file}
-	report, err := m.Import(ctx, id, part, o)
-	switch {
-	case err != nil && up.err != nil:
-		// The sheet did not end, the upload did.
-		return nil, up.err
-	case err != nil && part.err != nil:
-		// The upload ended as it said it would, without the form's last line.
-		return nil, up.cause(part.err)
+// A sheetForm is a form with a sheet in it, on its way in.
+type sheetForm struct {
+	parts *multipart.Reader
+	up    *upload
+}
+
+// next returns the next part, which has to have this name.
+func (f *sheetForm) next(name string) (*multipart.Part, error) {
+	part, err := f.parts.NextPart()
+	if err != nil && err != io.EOF {
+		return nil, f.up.cause(err)
 	}
-	return report, err
+	if err == io.EOF || part.FormName() != name {
+		return nil, f.misses(name)
+	}
+	return part, nil
+}
+
+func (f *sheetForm) misses(name string) error {
+	return badBody("form", "the form has no part named "+name+" where it belongs", "send two parts: options, then file")
+}
+
+// text reads a part that is no file.
+func (f *sheetForm) text(part *multipart.Part) ([]byte, error) {
+	// One byte over the limit is enough to know.
+	b, err := io.ReadAll(io.LimitReader(part, maxJSON+1))
+	if err != nil {
+		return nil, f.up.cause(err)
+	}
+	if len(b) > maxJSON {
+		return nil, tooLarge(maxJSON)
+	}
+	return b, nil
+}
+
+// sheet begins to read the part that is the sheet, which is as long as it is.
+func (f *sheetForm) sheet(part *multipart.Part) *sheetPart {
+	f.up.allowed = 0
+	return &sheetPart{part: part, up: f.up}
 }
 
 // A sheetPart is the part of a form that holds the sheet; it keeps why it ended
 // early.
 type sheetPart struct {
-	part io.Reader
+	part *multipart.Part
+	up   *upload
 	err  error
 }
 
+// Read implements io.Reader.
 func (p *sheetPart) Read(b []byte) (int, error) {
 	n, err := p.part.Read(b)
 	if err != nil && err != io.EOF {
@@ -148,36 +192,35 @@ func (p *sheetPart) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func importOptions(form *multipart.Reader, up *upload) (vault.ImportOptions, error) {
-	part, err := nextPart(form, up, "options")
+// Why says what err, with which reading the sheet failed, came of.
+func (p *sheetPart) Why(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case p.up.err != nil:
+		// The sheet did not end, the upload did.
+		return p.up.err
+	case p.err != nil:
+		// The upload ended as it said it would, without the form's last line.
+		return p.up.cause(p.err)
+	}
+	return err
+}
+
+func importOptions(form *sheetForm) (vault.ImportOptions, error) {
+	part, err := form.next("options")
 	if err != nil {
 		return vault.ImportOptions{}, err
 	}
-	// One byte over the limit is enough to know.
-	b, err := io.ReadAll(io.LimitReader(part, maxJSON+1))
+	b, err := form.text(part)
 	if err != nil {
-		return vault.ImportOptions{}, up.cause(err)
-	}
-	if len(b) > maxJSON {
-		return vault.ImportOptions{}, tooLarge(maxJSON)
+		return vault.ImportOptions{}, err
 	}
 	var in client.ImportOptions
 	if err := decode(bytes.NewReader(b), &in); err != nil {
 		return vault.ImportOptions{}, err
 	}
 	return vault.ImportOptions{Preview: in.Preview, Map: in.Map, Encoding: in.Encoding, Sheet: in.Sheet, Shareable: in.Shareable, ConsentText: in.ConsentText}, nil
-}
-
-// nextPart returns the next part of a form, which has to have this name.
-func nextPart(form *multipart.Reader, up *upload, name string) (io.Reader, error) {
-	part, err := form.NextPart()
-	if err != nil && err != io.EOF {
-		return nil, up.cause(err)
-	}
-	if err == io.EOF || part.FormName() != name {
-		return nil, badBody("form", "the form has no part named "+name+" where it belongs", "send two parts: options, then file")
-	}
-	return part, nil
 }
 
 const (

@@ -175,7 +175,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/lists/:list/extensions", s.member(s.postExtension))
 	e.POST("/v1/lists/:list/stewards", s.opening(s.postSteward))
 	e.POST("/v1/lists/:list/stewards/removals", s.opening(s.postStewardRemoval))
-	e.POST("/v1/lists/:list/imports", s.postImport)
+	e.POST("/v1/lists/:list/imports", s.bringsSheet(bearer, postImport))
 	e.DELETE("/v1/lists/:list/imports/:batch", s.opening(s.deleteImport))
 
 	e.POST("/v1/lists/:list/access", s.member(s.postAccess))
