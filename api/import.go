@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/rallyvault/rallyvault/api/client"
+	"github.com/rallyvault/rallyvault/api/web"
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/sheet"
 )
@@ -120,6 +122,35 @@ func postImport(c echo.Context, m *vault.Session, list vault.ListID, form *sheet
 	return func() error { return writeReport(c, report) }, nil
 }
 
+// pageSheet is a sheetHandler for a page, whose fields come before its file. What is
+// behind the file is not read.
+func pageSheet(h func(echo.Context, *vault.Session, url.Values, web.Sheet) (to string, err error)) sheetHandler {
+	return func(c echo.Context, m *vault.Session, _ vault.ListID, form *sheetForm) (answer func() error, err error) {
+		fields, size := url.Values{}, 0
+		for {
+			part, err := form.parts.NextPart()
+			if err == io.EOF {
+				return nil, form.misses("file")
+			}
+			if err != nil {
+				return nil, form.up.cause(err)
+			}
+			if part.FormName() == "file" {
+				to, err := h(c, m, fields, form.sheet(part))
+				return func() error { return c.Redirect(http.StatusSeeOther, to) }, err
+			}
+			b, err := form.text(part)
+			if err != nil {
+				return nil, err
+			}
+			if size += len(b); size > maxJSON {
+				return nil, tooLarge(maxJSON)
+			}
+			fields.Add(part.FormName(), string(b))
+		}
+	}
+}
+
 // firstChunk waits until a chunk of an upload has arrived, or all of it: there
 // are few seats for imports, and who sends a byte a second does not get one.
 func (s *Server) firstChunk(in *bufio.Reader, up *upload) error {
@@ -191,6 +222,10 @@ func (p *sheetPart) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Named reports whether there is a file: a browser sends a part without a name where
+// nobody has chosen one (HTML §4.10.21.4).
+func (p *sheetPart) Named() bool { return p.part.FileName() != "" }
 
 // Why says what err, with which reading the sheet failed, came of.
 func (p *sheetPart) Why(err error) error {

@@ -59,6 +59,21 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.GET("/lists/:list/destroy", s.page(s.openings, p.GetDestroy))
 	e.POST("/lists/:list/destroy", s.page(s.openings, p.PostDestroy))
 
+	// Uploading.
+	e.GET("/lists/:list/upload", s.page(s.light, p.GetUpload))
+	e.POST("/lists/:list/upload", s.bringsSheet(p.Token, pageSheet(p.PostUpload)))
+	e.POST("/lists/:list/upload/direct", s.bringsSheet(p.Token, pageSheet(p.PostDirect)))
+	e.GET("/lists/:list/upload/direct", s.page(s.light, p.GetUpload)) // a link to another language
+	e.GET("/lists/:list/upload/:held", s.page(s.light, p.GetLook))
+	e.POST("/lists/:list/upload/:held", s.page(s.imports, p.PostLook))
+	e.POST("/lists/:list/upload/:held/drop", s.page(s.light, p.PostDrop))
+	e.GET("/lists/:list/imports/:batch", s.page(s.light, p.GetAdded))
+	e.GET("/lists/:list/imports/:batch/undo", s.page(s.light, p.GetUndo))
+	e.POST("/lists/:list/imports/:batch/undo", s.page(s.openings, p.PostUndo))
+	e.GET("/lists/:list/type", s.page(s.light, p.GetTyping))
+	e.POST("/lists/:list/type", s.page(s.imports, p.PostTyping))
+	e.POST("/lists/:list/type/check", s.page(s.light, p.PostTypingCheck))
+
 	// Access.
 	e.GET("/access", s.page(s.openings, p.GetAccess))
 	e.GET("/access/:access", s.page(s.openings, p.GetRequest))

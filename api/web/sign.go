@@ -56,6 +56,7 @@ func (p *Pages) begin(c echo.Context, t vault.Token) error {
 
 // forget makes a browser forget the session and what it has seen.
 func (p *Pages) forget(c echo.Context) {
+	p.desks.drop(tokenOf(c))
 	k := p.cookie(p.sessionCookie(), "")
 	k.MaxAge = -1
 	c.SetCookie(k)

@@ -58,6 +58,7 @@ type Pages struct {
 	link  link
 	notes notes
 	codes codes
+	desks desks
 }
 
 // An asset is a style sheet, script or picture of the program.

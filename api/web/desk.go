@@ -1,0 +1,179 @@
+package web
+
+import (
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/rallyvault/rallyvault/vault"
+)
+
+// A desk is what the pages know of the sheet that somebody is adding: what was chosen,
+// what came of it, what was typed. The sheet itself waits in the vault. A session has
+// one desk. Between requests it is sealed in memory, to a key that only the session's
+// token gives, and it is cleared after a quarter of an hour, as the sheet is.
+type desk struct {
+	ID      string // in the path of its pages
+	List    vault.ListID
+	Held    vault.HeldID // "": nothing waits in the vault
+	Expires time.Time
+
+	TooLarge bool // the sheet was looked at and does not wait
+
+	Map         map[string]string // as vault.ImportOptions has it
+	Encoding    string
+	Sheet       string
+	Shareable   string
+	ConsentText string
+
+	Batch   vault.BatchID // "" until it was added
+	Account account
+
+	Typed bool
+	Rows  [][]string // typed, in the order of the list's fields; nothing that looks like an identity number
+}
+
+const (
+	// deskTTL is how long a desk is kept after its sheet was added, or if the sheet
+	// does not wait: as long as one that does.
+	deskTTL = 15 * time.Minute
+
+	// maxDesks bounds what all desks take together, in bytes. A desk takes some
+	// kilobytes, and a megabyte if its sheet has a row of headings of that size.
+	maxDesks = 8 << 20
+)
+
+// desks are those of all sessions, by the hash of the token.
+type desks struct {
+	mu   sync.Mutex
+	of   map[[sha256.Size]byte]*sealedDesk
+	size int
+}
+
+type sealedDesk struct {
+	sealed []byte // nonce, then XChaCha20-Poly1305
+	ends   time.Time
+	timer  *time.Timer
+}
+
+// put keeps a desk in the place of the session's last one.
+func (d *desks) put(token string, now time.Time, k *desk) error {
+	if k.ID == "" {
+		k.ID = uuid.NewString()
+	}
+	if k.Expires.IsZero() {
+		k.Expires = now.Add(deskTTL)
+	}
+	plain, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	defer clear(plain)
+	aead, err := deskKey(token)
+	if err != nil {
+		return err
+	}
+	nonce := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+len(plain)+chacha20poly1305.Overhead)
+	if _, err := rand.Read(nonce); err != nil {
+		return err
+	}
+	id := sha256.Sum256([]byte(token))
+	one := &sealedDesk{sealed: aead.Seal(nonce, nonce, plain, id[:]), ends: k.Expires}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.of == nil {
+		d.of = map[[sha256.Size]byte]*sealedDesk{}
+	}
+	d.dropLocked(id)
+	for len(d.of) > 0 && d.size+len(one.sealed) > maxDesks {
+		d.dropLocked(d.firstToEnd())
+	}
+	d.of[id] = one
+	d.size += len(one.sealed)
+	// By the machine's clock; open goes by the vault's.
+	one.timer = time.AfterFunc(max(0, k.Expires.Sub(now)), func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.of[id] == one {
+			d.dropLocked(id)
+		}
+	})
+	return nil
+}
+
+func (d *desks) firstToEnd() (first [sha256.Size]byte) {
+	var ends time.Time
+	for id, one := range d.of {
+		if ends.IsZero() || one.ends.Before(ends) {
+			first, ends = id, one.ends
+		}
+	}
+	return first
+}
+
+// open returns the desk of a session, nil if it has none.
+func (d *desks) open(token string, now time.Time) *desk {
+	id := sha256.Sum256([]byte(token))
+	d.mu.Lock()
+	one := d.of[id]
+	if one != nil && !now.Before(one.ends) {
+		d.dropLocked(id)
+		one = nil
+	}
+	var sealed []byte
+	if one != nil { // dropping it clears it
+		sealed = append(sealed, one.sealed...)
+	}
+	d.mu.Unlock()
+	if one == nil {
+		return nil
+	}
+	aead, err := deskKey(token)
+	if err != nil {
+		return nil
+	}
+	plain, err := aead.Open(nil, sealed[:chacha20poly1305.NonceSizeX], sealed[chacha20poly1305.NonceSizeX:], id[:])
+	if err != nil {
+		return nil
+	}
+	defer clear(plain)
+	k := new(desk)
+	if json.Unmarshal(plain, k) != nil {
+		return nil
+	}
+	return k
+}
+
+// drop clears the desk of a session.
+func (d *desks) drop(token string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dropLocked(sha256.Sum256([]byte(token)))
+}
+
+func (d *desks) dropLocked(id [sha256.Size]byte) {
+	one := d.of[id]
+	if one == nil {
+		return
+	}
+	one.timer.Stop()
+	d.size -= len(one.sealed)
+	clear(one.sealed)
+	delete(d.of, id)
+}
+
+func deskKey(token string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, []byte(token), nil, "rallyvault/1 page desk", chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	return chacha20poly1305.NewX(key)
+}
