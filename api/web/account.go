@@ -317,5 +317,5 @@ func (p addedPage) Where(n noted) string { return p.Desk.where(p.frame, n) }
 func (p lookPage) Where(n noted) string  { return p.Desk.where(p.frame, n) }
 
 // Added names the rows that become, or became, somebody new.
-func (p addedPage) Added() string { return p.T("upload.sum.added") }
-func (p lookPage) Added() string  { return p.T("upload.sum.new") }
+func (p addedPage) Added() string { return p.T("upload.sum.added", "n", p.Desk.Account.Stored) }
+func (p lookPage) Added() string  { return p.T("upload.sum.new", "n", p.Desk.Account.Stored) }

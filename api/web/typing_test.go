@@ -85,14 +85,14 @@ func TestTypingStory(t *testing.T) {
 	b.picture("typed")
 	b.press("#typing button[type=submit]")
 	b.says("another number of people")
-	b.says("4 rows were typed")
+	b.says("Rows typed: 4. On the paper: 5.")
 	b.eval(`document.querySelector("tbody tr:nth-child(4) input[name='cell.name']").value`, &value)
 	if value != "Nadie" {
 		t.Errorf("what was typed is lost: %q", value)
 	}
 	b.click("#anyway")
 	b.press("#typing button[type=submit]")
-	for _, want := range []string{"4 rows in the sheet", "= 2 new", "+ 1 merged", "+ 1 refused", "row 4", "email row 2"} {
+	for _, want := range []string{"4 rows in the sheet", "= 2 new", "+ 1 merged", "+ 1 refused", "row 4", "Email row 2"} {
 		b.says(want)
 	}
 
@@ -104,7 +104,7 @@ func TestTypingStory(t *testing.T) {
 	}
 	b.fill("tbody tr:nth-child(2) input[name='cell.email']", "luis@example.org")
 	b.press("#typing button[type=submit]")
-	b.says("3 people")
+	b.says("Add 2 people to the list")
 	b.click("#consent-no")
 	b.press("button[value=add]")
 	b.says("You chose something else")
@@ -170,7 +170,7 @@ func TestTypingForms(t *testing.T) {
 	// number is that of the grid whatever stands between.
 	a := c.post(at, url.Values{"cell.name": {"", "A\nTotal,\"x\"", "", "Bo"}, "cell.email": {"", "a@example.org", "", "nobody"}, "cell.ssn": {"078-05-1120"}})
 	page := c.get(a.header.Get("Location"))
-	if a.status != http.StatusSeeOther || !strings.Contains(page.body, "<strong>row 4</strong>") || !strings.Contains(page.body, "<strong>1</strong> new on the list") {
+	if a.status != http.StatusSeeOther || !strings.Contains(page.body, "<strong>row 4</strong>") || !strings.Contains(page.body, "1 new on the list") {
 		t.Errorf("got %d: %s", a.status, page.body)
 	}
 	if strings.Contains(page.body, "078-05") {

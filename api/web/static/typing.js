@@ -6,6 +6,7 @@
   if (!form) return;
   const body = form.querySelector("tbody");
   const said = document.getElementById("typing-said");
+  const heard = document.getElementById("typing-heard"); // what stands in the grid already
   const counted = document.getElementById("typing-count");
   const total = document.getElementById("total");
   const most = Number(form.dataset.rows);
@@ -17,8 +18,8 @@
   const empty = (row) => cells(row).every((c) => !c.value.trim());
   const rows = () => Array.from(body.rows);
 
-  // Ten rows to begin with; others come by themselves.
-  for (const row of rows().slice(10).reverse()) {
+  // Ten rows to begin with, three on a phone; others come by themselves.
+  for (const row of rows().slice(matchMedia("(max-width: 40rem)").matches ? 3 : 10).reverse()) {
     if (!empty(row)) break;
     row.remove();
   }
@@ -76,6 +77,8 @@
       }
     }
   });
+  // Where a keyboard sends it apart, the other half of Enter would send the form.
+  body.addEventListener("keypress", (e) => { if (e.key === "Enter") e.preventDefault(); });
   body.addEventListener("change", (e) => check(e.target));
   body.addEventListener("input", count);
   total.addEventListener("input", count);
@@ -98,7 +101,7 @@
     note.textContent = text;
     cell.setAttribute("aria-describedby", note.id);
     if (bad) cell.setAttribute("aria-invalid", "true"); else cell.removeAttribute("aria-invalid");
-    said.textContent = cell.getAttribute("aria-label") + ": " + text;
+    heard.textContent = cell.getAttribute("aria-label") + ": " + text;
   }
 
   async function check(cell) {
@@ -139,7 +142,7 @@
         th.append(mark);
       }
       const text = form.dataset.twice.replace("#", String(first));
-      if (mark.textContent !== text) { mark.textContent = text; said.textContent = n + ": " + text; }
+      if (mark.textContent !== text) { mark.textContent = text; heard.textContent = n + ": " + text; }
     }
   }
 
