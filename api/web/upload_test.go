@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
@@ -209,8 +210,10 @@ func (b *tab) saved(t *testing.T) string {
 	b.downloads(dir)
 	b.click("[data-save]")
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if data, err := os.ReadFile(filepath.Join(dir, "refused-rows.csv")); err == nil && len(data) > 0 {
-			return string(data)
+		for _, name := range []string{"refused-rows.csv", "refused-rows.vcf"} {
+			if data, err := os.ReadFile(filepath.Join(dir, name)); err == nil && len(data) > 0 {
+				return string(data)
+			}
 		}
 	}
 	t.Fatal("nothing was saved")
@@ -405,6 +408,9 @@ func TestUploadIsForStewards(t *testing.T) {
 	if got := s.caller(t, "heron").get(waits).status; got != http.StatusNotFound {
 		t.Errorf("another session of heron's gets %d, want 404", got)
 	}
+	if got := heron.get(at + "/upload/" + string(list)).status; got != http.StatusNotFound {
+		t.Errorf("a sheet that there is not: %d, want 404", got)
+	}
 	if got := crane.get(waits).status; got != http.StatusNotFound {
 		t.Errorf("crane gets %d, want 404", got)
 	}
@@ -490,8 +496,11 @@ func TestUploadsThatFail(t *testing.T) {
 		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.ReadAll(conn)
+		got, _ := io.ReadAll(conn)
 		conn.Close()
+		if !bytes.Contains(got, []byte("The upload ended before its end.")) {
+			t.Errorf("cut off at %d: got %s", n, got)
+		}
 		if strings.Contains(c.get(at).body, "waits for you to decide") {
 			t.Errorf("cut off at %d: something waits", n)
 		}
@@ -724,6 +733,41 @@ func TestHostileSheets(t *testing.T) {
 	b.pick("#again", written(t, "hostile.csv", hostileSheet()))
 	b.until("rows are found", "!document.querySelector('[data-save]').hidden")
 	b.says("Refused rows found: 400")
+}
+
+// TestRefusedRowsAreHandedBack as they stand in the file, whatever it is written in.
+func TestRefusedRowsAreHandedBack(t *testing.T) {
+	s := founded(t)
+	m := s.session(t, "heron")
+	list := rally(t, m, "Spring rally", false)
+	b := s.open(t, "en")
+	b.signIn("heron")
+	wide := func(text string) string {
+		out := []byte{0xff, 0xfe}
+		for _, u := range utf16.Encode([]rune(text)) {
+			out = append(out, byte(u), byte(u>>8))
+		}
+		return string(out)
+	}
+	for _, tt := range []struct{ name, file, text, want string }{
+		{"a mark that is never closed", "a.csv", "Name,Email\nAna,ana@example.org\n\"Bo,nobody\nEva,eva@example.org\nMax,nobody\n", "Name,Email\n\"Bo,nobody\nMax,nobody\n"},
+		{"a title, CR LF, no end of the last line", "a.csv", "Rally\r\n\r\nName;Email\r\nAna;ana@example.org\r\nBo;\"no\r\n\"\"body\"\r\nMax;x", "Name;Email\r\nBo;\"no\r\n\"\"body\"\r\nMax;x\n"},
+		{"CR alone", "a.csv", "Name,Email\rAna,ana@example.org\rBo,x\rEva,eva@example.org\r", "Name,Email\rBo,x\r"},
+		{"windows-1252", "a.csv", "Nombre,Correo electr\xf3nico\nJos\xe9 Pe\xf1a,x\nMar\xeda Nu\xf1ez,maria@example.org\n", "Nombre,Correo electr\xf3nico\nJos\xe9 Pe\xf1a,x\n"},
+		{"utf-16", "a.csv", wide("Name\tEmail\nJosé Peña\tx\nAna\tana@example.org\n"), "Name\tEmail\nJosé Peña\tx\n"},
+		{"cards", "a.vcf", "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ana\r\nEMAIL:ana@example.org\r\nEND:VCARD\r\nBEGIN:VCARD\r\nVERSION:3.0\r\nFN:Bo\r\nEND:VCARD\r\n", "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Bo\r\nEND:VCARD\r\n"},
+	} {
+		path := written(t, tt.file, tt.text)
+		b.visit("/lists/" + string(list) + "/upload")
+		b.pick("#file", path)
+		b.press("[data-send] button")
+		b.press("button[value=add]")
+		b.pick("#again", path)
+		b.until(tt.name+": rows are found", "!document.querySelector('[data-save]').hidden")
+		if got := b.saved(t); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
 }
 
 // TestUploadPagesAccessible looks at each state of each page, wide and narrow.
