@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/labstack/echo/v4"
 
 	"github.com/rallyvault/rallyvault/vault"
 	cells "github.com/rallyvault/rallyvault/vault/sheet"
@@ -85,6 +88,22 @@ func TestDesksAreSealed(t *testing.T) {
 	}
 	if all.open("0", now) != nil || all.open("39", now) == nil {
 		t.Error("the wrong one went")
+	}
+}
+
+// TestSigningOutClearsTheDesk, and not only what opens it.
+func TestSigningOutClearsTheDesk(t *testing.T) {
+	p := New(Config{})
+	for _, token := range []string{"mine", "another"} {
+		if err := p.desks.put(token, time.Now(), &desk{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := httptest.NewRequest("POST", "/sign-out", nil)
+	r.AddCookie(&http.Cookie{Name: sessionCookie, Value: "mine"})
+	p.forget(echo.New().NewContext(r, httptest.NewRecorder()))
+	if p.desks.open("mine", time.Now()) != nil || p.desks.open("another", time.Now()) == nil {
+		t.Error("want one's own cleared, and no other")
 	}
 }
 

@@ -487,12 +487,13 @@ func TestUploadsThatFail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []int{len(whole) - 200, len(whole) - 20} {
+	for _, cut := range []struct{ n, promised int }{{len(whole) - 200, len(whole)}, {len(whole) - 20, len(whole)}, {len(whole) - 200, len(whole) - 200}} {
+		n := cut.n
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nCookie: rallyvault=%s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", at, c.token, contentType, len(whole), whole[:n])
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nCookie: rallyvault=%s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", at, c.token, contentType, cut.promised, whole[:n])
 		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
@@ -751,6 +752,7 @@ func TestRefusedRowsAreHandedBack(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, file, text, want string }{
 		{"a mark that is never closed", "a.csv", "Name,Email\nAna,ana@example.org\n\"Bo,nobody\nEva,eva@example.org\nMax,nobody\n", "Name,Email\n\"Bo,nobody\nMax,nobody\n"},
+		{"marks that take in people", "a.csv", "Name,Email\n\"Bo,nobody\nEva,eva@example.org\nMax,max@example.org\nZoe,zoe@example.org\"\n", "Name,Email\n\"Bo,nobody\n"},
 		{"a title, CR LF, no end of the last line", "a.csv", "Rally\r\n\r\nName;Email\r\nAna;ana@example.org\r\nBo;\"no\r\n\"\"body\"\r\nMax;x", "Name;Email\r\nBo;\"no\r\n\"\"body\"\r\nMax;x\n"},
 		{"CR alone", "a.csv", "Name,Email\rAna,ana@example.org\rBo,x\rEva,eva@example.org\r", "Name,Email\rBo,x\r"},
 		{"windows-1252", "a.csv", "Nombre,Correo electr\xf3nico\nJos\xe9 Pe\xf1a,x\nMar\xeda Nu\xf1ez,maria@example.org\n", "Nombre,Correo electr\xf3nico\nJos\xe9 Pe\xf1a,x\n"},
