@@ -15,7 +15,7 @@ func TestUploadOfWorkbooks(t *testing.T) {
 	book := excelize.NewFile()
 	defer book.Close()
 	for name, rows := range map[string][][]any{
-		"Sheet1":               {{"Name", "Email"}, {"Ana", "ana@example.org"}},
+		"Sheet1":           {{"Name", "Email"}, {"Ana", "ana@example.org"}},
 		"Table <b>2 & \"x": {{"Name", "Email"}, {"Bo", "bo@example.org"}, {"Eva", "nobody"}},
 	} {
 		if _, err := book.NewSheet(name); err != nil {
