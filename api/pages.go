@@ -130,6 +130,39 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/end/now", s.page(s.openings, p.PostEndNow))
 	e.GET("/keep", s.page(s.openings, p.GetKeep))
 	e.POST("/keep/backup", s.page(s.streams, s.postPageBackup))
+
+	// Partners.
+	e.GET("/partners", s.page(s.openings, p.GetPartners))
+	e.GET("/partners/new", s.page(s.light, p.GetNewPartner))
+	e.POST("/partners/new", s.pageBringing(p.PostNewPartner))
+	e.GET("/partners/:partner", s.page(s.light, p.GetPartner))
+	e.POST("/partners/:partner", s.page(s.light, p.PostPartner))
+	e.GET("/partners/:partner/certificate", s.page(s.light, p.GetReplaceCertificate))
+	e.POST("/partners/:partner/certificate", s.pageBringing(p.PostReplaceCertificate))
+	e.GET("/partners/:partner/removal", s.page(s.light, p.GetRemovePartner))
+	e.POST("/partners/:partner/removal", s.page(s.light, p.PostRemovePartner))
+	e.GET("/partners/:partner/sheet", s.page(s.light, p.GetPartnerSheet))
+	e.GET("/notices", s.page(s.openings, p.GetNotices))
+	e.GET("/notices/:notice", s.page(s.openings, p.GetEndNotice))
+	e.POST("/notices/:notice", s.page(s.light, p.PostEndNotice))
+	e.GET("/notices/:notice/message", s.page(s.streams, attached(s.getNoticeMessage, noticeFile)))
+	e.GET("/signing-key", s.page(s.light, p.GetSigningKey))
+	e.GET("/signing-key/file", s.page(s.light, attached(s.getSigningKey, certificateFile)))
+	e.GET("/signing-key/renewal", s.page(s.light, p.GetRenewSigning))
+	e.POST("/signing-key/renewal", s.page(s.openings, p.PostRenewSigning))
+
+	// Exports.
+	e.GET("/lists/:list/export", s.page(s.openings, p.GetExport))
+	e.POST("/lists/:list/export", s.page(s.openings, p.PostExport))
+	e.GET("/exports", s.page(s.openings, p.GetExports))
+	e.GET("/exports/:export", s.page(s.light, p.GetOneExport))
+	e.GET("/exports/:export/message", s.page(s.streams, attached(withExport(getMessage), exportFile)))
+	e.POST("/exports/:export/mail", s.page(s.streams, s.postExportMail))
+	e.POST("/exports/:export/link", s.page(s.light, p.PostExportLink))
+	e.GET("/exports/:export/withdrawal", s.page(s.light, p.GetWithdraw))
+	e.POST("/exports/:export/withdrawal", s.page(s.light, p.PostWithdraw))
+	e.POST("/exports/:export/approval", s.page(s.light, p.PostApproveExport))
+	e.POST("/exports/:export/receipt", s.pageBringing(p.PostReceipt))
 }
 
 // page is admitted for somebody who is signed in in a browser.

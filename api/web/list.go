@@ -15,8 +15,14 @@ type listFrame struct {
 	Tab  string // which of the list's pages this is
 }
 
-// May reports whether the reader may do something with the list.
-func (f listFrame) May(action string) bool { return slices.Contains(f.List.May, action) }
+// May reports whether the reader may do something with the list. To hand people over
+// takes the organisers' key besides: a grant to do so comes with it.
+func (f listFrame) May(action string) bool {
+	if action == vault.ActionExport && f.Steward() {
+		return f.Me.Organiser
+	}
+	return slices.Contains(f.List.May, action)
+}
 
 // Steward reports whether the reader holds the list's whole key.
 func (f listFrame) Steward() bool { return slices.Contains(f.List.Stewards, f.Me.Handle) }
