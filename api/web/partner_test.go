@@ -224,9 +224,9 @@ func (h hand) send(method, path, contentType, body string, headers ...string) an
 	return ask(h.t, r)
 }
 
-// downloads lets the browser save files, and returns what it saves when something is
+// downloaded lets the browser save files, and returns what it saves when something is
 // clicked.
-func (b *tab) downloads(selector string) []byte {
+func (b *tab) downloaded(selector string) []byte {
 	b.t.Helper()
 	dir := b.t.TempDir()
 	b.do(browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(dir).WithEventsEnabled(false))
@@ -237,12 +237,12 @@ func (b *tab) downloads(selector string) []byte {
 			b.t.Fatal(err)
 		}
 		if len(all) == 1 && !strings.HasSuffix(all[0], ".crdownload") {
-			saved, err := os.ReadFile(all[0])
+			file, err := os.ReadFile(all[0])
 			if err != nil {
 				b.t.Fatal(err)
 			}
-			if len(saved) > 0 {
-				return saved
+			if len(file) > 0 {
+				return file
 			}
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -358,7 +358,7 @@ func TestPartnerStory(t *testing.T) {
 			made := ledger(t, m)[0]
 
 			// The partner opens what the browser saved.
-			message := b.downloads(`a[href$="/message"]`)
+			message := b.downloaded(`a[href$="/message"]`)
 			if sum := sha256.Sum256(message); hex.EncodeToString(sum[:]) != made.SHA256 {
 				t.Error("the file is not the one that the ledger has")
 			}
@@ -396,7 +396,7 @@ func TestPartnerStory(t *testing.T) {
 				t.Errorf("the link gives %d, %d bytes", a.status, len(a.body))
 			}
 			b.fill("#to", "desk@quillfeather.example")
-			mail := string(b.downloads(`form[action$="/mail"] button`))
+			mail := string(b.downloaded(`form[action$="/mail"] button`))
 			if !strings.Contains(mail, "desk@quillfeather.example") || !strings.Contains(mail, "multipart/encrypted") || strings.Contains(mail, "Accompany") {
 				t.Errorf("got the mail\n%.800s", mail)
 			}
@@ -469,7 +469,7 @@ func TestSecondOrganiserAgrees(t *testing.T) {
 	c.picture("waits")
 	c.press(`form[action$="/approval"] button`)
 	c.says("You agreed")
-	text := theirs.open(t, c.downloads(`a[href$="/message"]`), groupCertificate(t, m))
+	text := theirs.open(t, c.downloaded(`a[href$="/message"]`), groupCertificate(t, m))
 	if strings.Count(text, "Agreed ") != vault.MaxSent+1 {
 		t.Errorf("got %d people", strings.Count(text, "Agreed "))
 	}
@@ -783,13 +783,13 @@ func TestNoticesAndOverdue(t *testing.T) {
 	b := s.open(t, "en")
 	b.signIn("heron")
 	b.visit("/exports/" + string(e.ID))
-	b.downloads(`a[href$="/message"]`)
+	b.downloaded(`a[href$="/message"]`)
 	if _, err := m.EraseByAddress(t.Context(), list, "agreed1@rally.example", ""); err != nil {
 		t.Fatal(err)
 	}
 	b.visit("/notices")
 	b.says("1 person to delete")
-	text := k.open(t, b.downloads(`a[href$="/message"]`), groupCertificate(t, m))
+	text := k.open(t, b.downloaded(`a[href$="/message"]`), groupCertificate(t, m))
 	if !strings.Contains(text, "agreed1@rally.example") || strings.Contains(text, "agreed0@rally.example") {
 		t.Errorf("the partner is told\n%s", text)
 	}
@@ -903,7 +903,7 @@ func TestReplaceAndRemove(t *testing.T) {
 	if err != nil || after.Fingerprint == before.Fingerprint {
 		t.Errorf("the key is the one of before: %v", err)
 	}
-	if got := string(b.downloads(`a[href="/signing-key/file"]`)); got != string(after.Armored) {
+	if got := string(b.downloaded(`a[href="/signing-key/file"]`)); got != string(after.Armored) {
 		t.Errorf("got %s", got)
 	}
 	b.visit("/signing-key")
