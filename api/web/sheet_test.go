@@ -106,7 +106,7 @@ func TestSheetSays(t *testing.T) {
 			"2026-11-21", "3b241101", "set 2147483647", "juego 2147483647", "never photograph", "nunca la fotografíe", "fewer open nothing",
 			"make this one worthless", "dejan esta sin valor", "--share file --share file --share file \\", "--rehearse",
 			"recovery renew --recovery 3/5", "(page 1 of 2)", "(página 1 de 2)", "(page 2 of 2)", "(página 2 de 2)", "gpg --import takes them", "gpg --import las acepta",
-			"keep them from partners", "no las dé"} {
+			"keep them from partners", "no las des"} {
 			if !strings.Contains(flat, want) {
 				t.Errorf("%s: %q is missing:\n%s", form, want, text)
 			}

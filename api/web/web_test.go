@@ -204,6 +204,10 @@ func usesOfHandlers(t *testing.T) (uses []use) {
 	return uses
 }
 
+// closedSets are the groups of texts for codes, acts and states.
+var closedSets = []string{"error", "kind", "reason", "drop", "field", "role", "state", "action", "status", "consent", "covered",
+	"format", "silence", "by", "act", "wait", "unanswered", "due", "warning", "proposal", "report"}
+
 // TestNoTextsForNothing: a text that nothing asks for is one that nobody sees change.
 func TestNoTextsForNothing(t *testing.T) {
 	p := New(Config{})
@@ -238,8 +242,8 @@ func TestNoTextsForNothing(t *testing.T) {
 		if strings.HasPrefix(key, "problem.") {
 			continue // by status, see Fail
 		}
-		if group, _, _ := strings.Cut(key, "."); strings.Contains(source.String(), `"`+group+`."`) || strings.Contains(source.String(), `"`+group+`." `) {
-			continue // of a closed set, see words_test.go
+		if group, _, _ := strings.Cut(key, "."); slices.Contains(closedSets, group) {
+			continue // words_test.go holds them to what there is
 		}
 		t.Errorf("nothing asks for %s", key)
 	}
