@@ -65,3 +65,12 @@ func (b *tab) accessible() {
 		b.t.Errorf("%s, %d px: the page is %d pixels wider than the window", b.at(), width, over)
 	}
 }
+
+// languages are those that pages are looked at in: all of them in the long variant, as
+// a browser takes minutes for it.
+func languages() []string {
+	if os.Getenv("RALLYVAULT_LONG") == "" {
+		return []string{"en"}
+	}
+	return []string{"en", "es", "ar-XB"}
+}

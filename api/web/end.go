@@ -50,7 +50,7 @@ func (p *Pages) GetEnd(c echo.Context, m *vault.Session) error {
 }
 
 func (p *Pages) endPage(c echo.Context, m *vault.Session) (*endPage, error) {
-	f, err := p.framed(c, m, "group", "end.title")
+	f, err := p.framed(c, m, "group", "finish.title")
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func TestEveryPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	const most = 100_000 // bytes over the wire
-	for _, lang := range []string{"en", "es", "ar-XB"} {
+	for _, lang := range languages() {
 		b := s.open(t, lang)
 		look := func(name, path string) {
 			b.visit(path)
