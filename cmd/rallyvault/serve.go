@@ -103,6 +103,7 @@ func (p *program) serve(ctx context.Context, cfg Config) (err error) {
 		case <-ctx.Done():
 		}
 	}
+	debug.FreeOSMemory() // the templates, texts and words that were read to make the pages
 	p.announce(d, h)
 	if err := h.vault.Available(); vault.KindOf(err) == vault.Gone {
 		log.Info("this group has ended: everything is answered with 410")
