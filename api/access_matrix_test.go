@@ -36,7 +36,7 @@ var (
 	columns = []string{"name", "email", "phone", "q1", "city", ""}
 
 	// Those that do not change what the others are told come first.
-	doings = []string{"certificate", "read", "find", "show", "ls", "report", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "import undo", "edit", "shorten", "extend",
+	doings = []string{"certificate", "read", "find", "show", "ls", "report", "sheet", "cut", "add", "correct", "erase", "erase by address", "import", "imports", "import undo", "edit", "shorten", "extend",
 		"request", "approve", "deny", "revoke", "approve granted", "deny granted", "revoke granted",
 		"export", "exports", "export show", "export show own", "message", "link", "mail", "receipt", "export approve", "withdraw",
 		"backup", "partners", "partner show", "partner sheet", "partner add", "partner verify", "partner update", "partner rm", "destroy"}
@@ -221,7 +221,7 @@ func (c cell) rule() verdict {
 		case c.steward():
 			return done
 		}
-	case "import", "import undo", "edit", "shorten":
+	case "import", "imports", "import undo", "edit", "shorten":
 		if c.steward() {
 			return done
 		}
@@ -638,6 +638,8 @@ func (m *matrix) try(t *testing.T, c cell, allowed bool) answer {
 	case "import":
 		const form = "--x\r\nContent-Disposition: form-data; name=\"options\"\r\n\r\n{}\r\n--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nname,email\nCy Gray,cy@example.org\n\r\n--x--\r\n"
 		return send("POST", at+"/imports", form, "Content-Type", "multipart/form-data; boundary=x")
+	case "imports":
+		return send("GET", at+"/imports", nil)
 	case "import undo":
 		return send("DELETE", at+"/imports/"+string(batch), nil)
 	case "edit":

@@ -389,6 +389,19 @@ func (u *upload) cause(err error) error {
 	return badBody("upload-cut-short", "the upload ended before its end, nothing was stored", "try again")
 }
 
+// getImports handles GET /v1/lists/:list/imports: those that can be undone.
+func getImports(c echo.Context, m *vault.Session) error {
+	id, err := listID(c)
+	if err != nil {
+		return err
+	}
+	all, err := m.Imports(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, all)
+}
+
 // deleteImport handles DELETE /v1/lists/:list/imports/:batch: the import is
 // undone. It answers with what that did, which is why it is a 200 and no 204.
 func (s *Server) deleteImport(c echo.Context, m *vault.Session) error {

@@ -175,6 +175,7 @@ func (s *Server) routes(e *echo.Echo) {
 	e.POST("/v1/lists/:list/extensions", s.member(s.postExtension))
 	e.POST("/v1/lists/:list/stewards", s.opening(s.postSteward))
 	e.POST("/v1/lists/:list/stewards/removals", s.opening(s.postStewardRemoval))
+	e.GET("/v1/lists/:list/imports", s.member(getImports))
 	e.POST("/v1/lists/:list/imports", s.bringsSheet(bearer, postImport))
 	e.DELETE("/v1/lists/:list/imports/:batch", s.opening(s.deleteImport))
 

@@ -329,6 +329,53 @@ func TestUndoLapsesByItself(t *testing.T) {
 	}
 }
 
+// TestImportsThatCanBeUndone: what is listed can be undone until the time it says.
+func TestImportsThatCanBeUndone(t *testing.T) {
+	ctx := t.Context()
+	h := vaulttest.New(t)
+	s := h.SignIn()
+	id := h.List(s, "t")
+	listed := func() (ids []vault.BatchID, all []vault.Batch) {
+		t.Helper()
+		all, err := s.Imports(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range all {
+			ids = append(ids, b.ID)
+		}
+		return ids, all
+	}
+	if ids, all := listed(); ids != nil || all == nil {
+		t.Errorf("before any: got %v", all)
+	}
+	first := h.Import(s, id, "name,email", "Ana Prueba,ana@example.org", "Eva Otra,eva@example.org")
+	h.Clock.Add(25 * time.Hour)
+	s = h.SignIn()
+	second := h.Import(s, id, "name,email", "Ana Prueba,ana@example.org", "Luz Nueva,luz@example.org")
+	third := h.Import(s, id, "name,email", "Rio Nuevo,rio@example.org")
+	undo(t, s, id, third.Batch, 1, 0, 0)
+	ids, all := listed()
+	if !slices.Equal(ids, []vault.BatchID{second.Batch, first.Batch}) || all[0].Contacts != 1 || all[1].Contacts != 2 ||
+		all[0].Day != h.Clock.Now().UTC().Format(time.DateOnly) || all[0].Until.Before(h.Clock.Now().Add(71*time.Hour)) || all[0].Until.After(h.Clock.Now().Add(72*time.Hour)) {
+		t.Errorf("got %+v", all)
+	}
+	h.Clock.Add(all[1].Until.Sub(h.Clock.Now()) - time.Second)
+	s = h.SignIn()
+	if got, _ := listed(); !slices.Equal(got, ids) {
+		t.Errorf("a second before its time: got %v", got)
+	}
+	undo(t, s, id, first.Batch, 1, 0, 1)
+	if got, _ := listed(); !slices.Equal(got, ids[:1]) {
+		t.Errorf("when it is undone: got %v", got)
+	}
+	h.Clock.Add(all[0].Until.Sub(h.Clock.Now()))
+	s = h.SignIn()
+	if got, _ := listed(); got != nil {
+		t.Errorf("at its time: got %v", got)
+	}
+}
+
 func TestUndoRules(t *testing.T) {
 	ctx := t.Context()
 	h := vaulttest.New(t)
@@ -383,6 +430,13 @@ func TestUndoRules(t *testing.T) {
 			t.Errorf("%s: got %+v", tt.name, u)
 		}
 		refused(t, tt.name, err, tt.kind, tt.code, "")
+		if tt.code != "no-such-batch" {
+			all, err := tt.s.Imports(ctx, tt.list)
+			if all != nil {
+				t.Errorf("%s: got %+v", tt.name, all)
+			}
+			refused(t, tt.name+" lists them", err, tt.kind, tt.code, "")
+		}
 	}
 	same(t, "after refusals", people(t, s, id), before)
 	undo(t, s, id, nothing.Batch, 0, 0, 0)

@@ -90,6 +90,12 @@ func (c *Client) UndoImport(ctx context.Context, list vault.ListID, batch vault.
 	return &u, nil
 }
 
+// Imports returns the imports of a list that can be undone, the last one first.
+func (c *Client) Imports(ctx context.Context, list vault.ListID) (all []vault.Batch, err error) {
+	err = c.call(ctx, http.MethodGet, listPath(list, "/imports"), nil, &all)
+	return all, err
+}
+
 // Import streams a sheet into a list. The file is read once and never held
 // whole. progress, unless nil, is called with the number of bytes of the file
 // that were handed to the connection.

@@ -33,6 +33,16 @@ type uploadPage struct {
 	Heading, As string // of a column that is not recognised
 	More        bool   // the rarer choices are shown
 	Waits       string // id of a sheet that waits for this list already, "" if none does
+	Batches     []vault.Batch
+}
+
+// BatchDay is the day of an import.
+func (p uploadPage) BatchDay(b vault.Batch) string {
+	day, err := time.Parse(time.DateOnly, b.Day)
+	if err != nil {
+		return b.Day
+	}
+	return p.Day(day)
 }
 
 // encodings are what a file can be said to be written in.
@@ -65,6 +75,9 @@ func (p *Pages) GetUpload(c echo.Context, m *vault.Session) error {
 		return err
 	}
 	page := uploadPage{listFrame: lf}
+	if page.Batches, err = m.Imports(c.Request().Context(), lf.List.ID); err != nil {
+		return err
+	}
 	if d := p.desks.open(tokenOf(c), m.Now()); d != nil && d.List == lf.List.ID && d.Batch == "" {
 		page.Waits = d.ID
 	}

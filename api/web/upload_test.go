@@ -175,10 +175,17 @@ func TestUploadStory(t *testing.T) {
 				b.says("look the lines up")
 			}
 
+			// Whoever has closed that page finds the way back from the one before it.
+			b.visit("/lists/" + string(list) + "/upload")
+			b.says("Added in the last three days")
 			b.press(`a[href$="/undo"]`)
 			b.says("go from the list")
 			b.press("button.danger")
 			b.says("3 people were removed")
+			b.visit("/lists/" + string(list) + "/upload")
+			if b.has("#batches") {
+				t.Error("an import that was undone can be undone again")
+			}
 			if _, values := people(t, m, list); len(values) != 0 {
 				t.Errorf("left are %q", values)
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -68,8 +69,35 @@ func (p *program) importCmd() *cobra.Command {
 			})(ctx, c, args)
 		},
 	})
-	c.AddCommand(p.importUndoCmd())
+	c.AddCommand(p.importLsCmd(), p.importUndoCmd())
 	return c
+}
+
+func (p *program) importLsCmd() *cobra.Command {
+	return p.command(verb{use: "ls LIST", short: "imports that can be taken back", min: 1, max: 1,
+		run: p.signedIn(func(ctx context.Context, l *link, _ *cobra.Command, args []string) error {
+			id, err := l.list(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			all, err := l.Imports(ctx, id)
+			if err != nil {
+				return err
+			}
+			p.say(all, func(w io.Writer) {
+				if len(all) == 0 {
+					fmt.Fprintln(w, "no import can be undone")
+					return
+				}
+				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(t, "DAY\tCONTACTS BROUGHT\tUNTIL\tBATCH")
+				for _, b := range all {
+					fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", b.Day, b.Contacts, timeText(b.Until), b.ID)
+				}
+				t.Flush()
+			})
+			return nil
+		})})
 }
 
 func (p *program) importUndoCmd() *cobra.Command {
