@@ -138,7 +138,7 @@ func TestDocumentHasTheStructs(t *testing.T) {
 		"TitleQuery": client.TitleQuery{}, "ListRef": client.ListRef{}, "NewDeadline": client.NewDeadline{}, "Destruction": client.Destruction{},
 		"NewContact": client.NewContact{}, "Added": client.Added{}, "Correction": client.Correction{}, "SearchQuery": client.SearchQuery{},
 		"ErasureRequest": client.ErasureRequest{}, "Erasure": client.Erasure{}, "ImportOptions": client.ImportOptions{},
-		"ImportReport": client.ImportReport{}, "Undoing": client.Undoing{}, "Checkpoint": client.Checkpoint{}, "Inclusion": client.Inclusion{}, "Consistency": client.Consistency{}, "DestructionCertificate": vault.Certificate{}, "Destroyed": client.Destroyed{}, "Verification": client.Verification{},
+		"ImportReport": client.ImportReport{}, "Undoing": client.Undoing{}, "Batch": vault.Batch{}, "Checkpoint": client.Checkpoint{}, "Inclusion": client.Inclusion{}, "Consistency": client.Consistency{}, "DestructionCertificate": vault.Certificate{}, "Destroyed": client.Destroyed{}, "Verification": client.Verification{},
 		"NewPassphrase": client.NewPassphrase{}, "Member": client.Member{}, "NewMember": client.NewMember{}, "MemberRef": client.MemberRef{}, "Disabled": client.Disabled{},
 		"Invitation": client.Invitation{}, "Joining": client.Joining{}, "Joined": client.Joined{}, "Recovery": client.Recovery{},
 		"RecoveryOrder": client.RecoveryOrder{}, "RecoveryDraft": client.RecoveryDraft{}, "DraftRef": client.DraftRef{}, "Renewal": client.Renewal{},

@@ -41,7 +41,7 @@ type Who struct {
 	Handle  string     `json:"handle"`
 	Role    vault.Role `json:"role"`
 	Expires time.Time  `json:"expires"`
-	Due     []string   `json:"due,omitempty"`     // vault.DueReview, vault.DuePassphrase
+	Due     []string   `json:"due,omitempty"`     // vault.DueReview and the other things that can be due
 	Ends    *time.Time `json:"ends,omitempty"`    // when the group ends: a date was set, or silence is 30 days away
 	EndsBy  string     `json:"ends_by,omitempty"` // "date" or "silence"
 }

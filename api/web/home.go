@@ -14,7 +14,7 @@ import (
 type homePage struct {
 	frame
 	Lists   []listCard
-	Waiting []todo
+	Waiting []errand
 }
 
 // A listCard is a list at a glance.
@@ -29,8 +29,8 @@ type listCard struct {
 	Grants   int // people besides stewards who can read some of it, as far as the reader knows
 }
 
-// A todo is something that waits for the reader: a key of a text, how many, and where.
-type todo struct {
+// An errand is something that waits for the reader: a key of a text, how many, and where.
+type errand struct {
 	Key  string
 	N    int
 	Href string
@@ -83,13 +83,13 @@ func (p *Pages) GetHome(c echo.Context, m *vault.Session) error {
 		}
 	}
 	if asked > 0 {
-		page.Waiting = append(page.Waiting, todo{"home.requests", asked, "/access"})
+		page.Waiting = append(page.Waiting, errand{"home.requests", asked, "/access"})
 	}
 	if others > 0 {
-		page.Waiting = append(page.Waiting, todo{"home.waits", others, "/waiting"})
+		page.Waiting = append(page.Waiting, errand{"home.waits", others, "/waiting"})
 	}
 	for _, due := range m.Due() {
-		page.Waiting = append(page.Waiting, todo{"due." + due, 1, dueAt[due]})
+		page.Waiting = append(page.Waiting, errand{"due." + due, 1, dueAt[due]})
 	}
 	return p.render(c, http.StatusOK, "home.html", page)
 }
