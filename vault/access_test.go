@@ -181,7 +181,7 @@ func (d *desk) as(t *testing.T, handle, pass string) *vault.Session {
 // it many times longer and finds nothing in it. .ci/run runs these without.
 func inOrder(t *testing.T) {
 	t.Helper()
-	if raced {
+	if vault.Raced {
 		t.Skip("one thing after another: run it without the race detector")
 	}
 }

@@ -98,6 +98,9 @@ func readRows(text io.Reader) (out []Row, err error) {
 }
 
 func TestBackupRows(t *testing.T) {
+	if Raced {
+		t.Skip("one thing after another: run it without the race detector")
+	}
 	text := writeRows(t, testRows...)
 	got, err := readRows(bytes.NewReader(text))
 	if err != nil {

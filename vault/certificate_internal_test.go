@@ -113,6 +113,9 @@ func TestOpenCertificate(t *testing.T) {
 
 // TestCertificateEachByte: in none of the files can a bit, a byte or the end be another one.
 func TestCertificateEachByte(t *testing.T) {
+	if Raced {
+		t.Skip("one thing after another: run it without the race detector")
+	}
 	l := certLog(t, certVault, 1)
 	for _, c := range certificates(t, l) {
 		for name, good := range certFiles(t, c) {

@@ -71,6 +71,7 @@ func states(t *testing.T, s *vault.Session) string {
 // TestDisable: whoever is disabled opens nothing any more, with any copy and with
 // what was learned before; everybody else goes on.
 func TestDisable(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	g := newGrove(t, "2/3")
@@ -320,6 +321,7 @@ func TestDisableLastSteward(t *testing.T) {
 
 // TestDisableReplacesP: whoever held P leaves one behind that opens nothing.
 func TestDisableReplacesP(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	g := newGrove(t, "2/3")

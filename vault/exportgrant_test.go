@@ -314,6 +314,7 @@ func TestExportGrantStays(t *testing.T) {
 // who has only that; shares and a new passphrase open the P that replaced it. That
 // the grant is approved anew before it was replaced makes nothing forgotten.
 func TestExportGrantAndRecovery(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	g := newGrove(t, "2/3")
@@ -372,6 +373,7 @@ func TestExportGrantAndRecovery(t *testing.T) {
 // TestGroupRekeyIsNotForgotten: that P is to be replaced outlives everything that
 // told of it, until an organiser signs in.
 func TestGroupRekeyIsNotForgotten(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	for name, end := range map[string]func(t *testing.T, d *desk, id vault.AccessID){
 		"a month after its end": func(t *testing.T, d *desk, id vault.AccessID) {

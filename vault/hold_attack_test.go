@@ -308,6 +308,7 @@ func TestReviewShowsTitle(t *testing.T) {
 // TestExtensionsFull: one organiser who asks and takes back a hundred times keeps the
 // others from ever letting a list live longer.
 func TestExtensionsFull(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	c := newCouncil(t)
 	ctx := t.Context()

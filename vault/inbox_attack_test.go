@@ -109,6 +109,7 @@ func TestOwnSlicesOutliveStewardship(t *testing.T) {
 // 100 erasures that wait on one list whose steward is away keep a member from asking
 // for anybody's erasure on all other lists.
 func TestOneAbsentStewardStopsErasing(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	d := newDesk(t)
@@ -198,6 +199,7 @@ func TestSliceWithoutPeople(t *testing.T) {
 // One steward of any list keeps a member from asking for access to any other for a
 // month: slices count for who is given them.
 func TestSlicesUseUpRequests(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	d := newDesk(t)

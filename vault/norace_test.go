@@ -1,5 +1,6 @@
 //go:build !race
 
-package vault_test
+package vault
 
-const raced = false
+// Raced reports whether the tests run under the race detector.
+const Raced = false

@@ -18,6 +18,7 @@ import (
 // TestChangePassphrase: the new one opens what the old one did, the old one
 // nothing, with any copy of the database and today's slot file.
 func TestChangePassphrase(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	g := newGrove(t, "2/3")

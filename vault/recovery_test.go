@@ -299,6 +299,7 @@ func TestRecoveryNone(t *testing.T) {
 // slot file and the old passphrase nothing opens; sessions end; a member gets
 // back what that member held, and no more.
 func TestRecoverEndsTheOldPassphrase(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	g := newGrove(t, "2/3")
@@ -387,6 +388,7 @@ func TestRecoverMissing(t *testing.T) {
 // TestRenew: new shares open everything, the ones before nothing, with any copy
 // of the database and today's slot file.
 func TestRenew(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	g := newGrove(t, "2/3")

@@ -50,6 +50,7 @@ func (h haul) columns() map[string][]string {
 // TestReportOpens: what a report says that each passphrase, and the sheets, open is what
 // they open of the seized files, no more and no less.
 func TestReportOpens(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	ctx := t.Context()
 	g := newGrove(t, "2/3")

@@ -246,6 +246,7 @@ func (w *wood) holds(t *testing.T, h *vaulttest.House, first, granted bool) {
 
 // On the machine that made it a backup needs no shares, and what had ended stays ended.
 func TestRestoreHere(t *testing.T) {
+	inOrder(t)
 	for name, o := range map[string]onto{"own trail": {}, "an export": {noOwn: true}} {
 		t.Run(name, func(t *testing.T) {
 			w := newWood(t, "none")
@@ -283,6 +284,7 @@ func (w *wood) end2(t *testing.T) {
 // On a new machine it takes k shares. With the audit export of the end nothing comes
 // back that had ended; without one that is said, and is so.
 func TestRestoreElsewhere(t *testing.T) {
+	inOrder(t)
 	w := newWood(t, "2/3")
 	w.end(t)
 	w.Stop()
@@ -412,6 +414,7 @@ func onDisk(t *testing.T, dir string) map[string]string {
 // What is not a whole backup of this vault, and shares that are too few, open nothing and
 // change nothing.
 func TestRestoreRefused(t *testing.T) {
+	inOrder(t)
 	w := newWood(t, "2/3")
 	w.end(t)
 	w.Stop()
@@ -540,6 +543,7 @@ func seenBy(t *testing.T, dir string) (time.Time, int64) {
 // Members who were disabled since stay so, passphrases that were replaced open nothing,
 // and shares give another one. Here it takes shares, as the group's keys were replaced.
 func TestRestoreMembers(t *testing.T) {
+	inOrder(t)
 	for _, here := range []bool{true, false} {
 		t.Run(map[bool]string{true: "here", false: "elsewhere"}[here], func(t *testing.T) {
 			w := newWood(t, "2/3")
@@ -622,6 +626,7 @@ const larchs = "nobody hears what the larch says"
 // another certificate, an erasure that somebody had asked for. What lives until the
 // service stops is in no backup.
 func TestRestoreEnds(t *testing.T) {
+	inOrder(t)
 	for _, here := range []bool{true, false} {
 		t.Run(map[bool]string{true: "here", false: "elsewhere"}[here], func(t *testing.T) {
 			ctx := t.Context()

@@ -174,6 +174,7 @@ func heap() uint64 {
 // TestTooManyRefusals: what cannot be kept is accounted for line by line, up
 // to half a million. A sheet of more is not read on, and takes no memory.
 func TestTooManyRefusals(t *testing.T) { // alone: it looks at the heap of the process
+	inOrder(t)
 	h := vaulttest.New(t)
 	s := h.SignIn()
 	id := h.List(s, "t")

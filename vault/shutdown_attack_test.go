@@ -95,6 +95,7 @@ func TestEndClockBehindAtStart(t *testing.T) {
 // TestEndLogKeyGoes: the device fails once while K is being overwritten. The service
 // goes on by itself, as it does with the locks.
 func TestEndLogKeyGoes(t *testing.T) {
+	inOrder(t)
 	t.Parallel()
 	tried := 0
 	for n := 44; n < 130; n += 6 {
