@@ -267,34 +267,22 @@ func TestUploadByKeyboard(t *testing.T) {
 	b := s.open(t, "en")
 	b.signIn("heron")
 	b.visit("/lists/" + string(list))
-	tab := func(selector string) {
-		t.Helper()
-		for range 120 {
-			b.do(chromedp.KeyEvent(kb.Tab))
-			var there bool
-			b.eval("document.activeElement?.matches("+quoted(selector)+") === true", &there)
-			if there {
-				return
-			}
-		}
-		t.Fatalf("%s: no way to %s by the tab key", b.at(), selector)
-	}
-	tab(`main .buttons a[href$="/upload"]`)
+	b.tabTo(`main .buttons a[href$="/upload"]`)
 	b.leave(chromedp.KeyEvent(kb.Enter))
-	tab("#consent-ask")
-	tab("#file")
+	b.tabTo("#consent-ask")
+	b.tabTo("#file")
 	b.pick("#file", written(t, "mixed.csv", mixed))
-	tab("[data-send] button")
+	b.tabTo("[data-send] button")
 	b.leave(chromedp.KeyEvent(" "))
-	tab("#map-1")
+	b.tabTo("#map-1")
 	b.do(chromedp.KeyEvent(kb.End)) // leave it out
-	tab("button[value=look]")
+	b.tabTo("button[value=look]")
 	b.leave(chromedp.KeyEvent(kb.Enter))
-	tab("button[value=add]")
+	b.tabTo("button[value=add]")
 	b.leave(chromedp.KeyEvent(" "))
 	b.says("The sheet is added")
-	tab("#again")
-	tab(`a[href$="/undo"]`)
+	b.tabTo("#again")
+	b.tabTo(`a[href$="/undo"]`)
 	if _, values := people(t, m, list); len(values) != 3 || values[0][1] != "" {
 		t.Errorf("got %q", values)
 	}
