@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/text/feature/plural"
@@ -27,9 +28,9 @@ const pseudo = "ar-XB"
 // the plural form (CLDR) of the number {n}; what stands in braces is replaced.
 type languageTexts struct {
 	lang    string
-	dir     string // "ltr" or "rtl"
-	name    string // of the language, in itself
-	texts   map[string]entry
+	dir     string           // "ltr" or "rtl"
+	name    string           // of the language, in itself
+	texts   map[string]entry // the same for all languages
 	printer *message.Printer
 }
 
@@ -45,6 +46,13 @@ type texts struct {
 	matcher language.Matcher
 }
 
+// Texts are read once, however many Pages there are. Nobody who is not a test pays
+// for the pseudo-locale.
+var (
+	realTexts   = sync.OnceValue(func() *texts { return readTexts(false) })
+	pseudoTexts = sync.OnceValue(func() *texts { return readTexts(true) })
+)
+
 // readTexts reads the files of locales. They are part of the program, so what is
 // wrong with them stops it.
 func readTexts(withPseudo bool) *texts {
@@ -52,7 +60,7 @@ func readTexts(withPseudo bool) *texts {
 	if err != nil {
 		panic("web: " + err.Error())
 	}
-	raw := map[string]map[string]map[string]string{} // language, key, plural form ("": the only one)
+	raw := map[string]map[string]forms{} // by language and key
 	order := []string{fallback}
 	for _, f := range files {
 		lang, isTexts := strings.CutSuffix(f.Name(), ".json")
@@ -68,96 +76,109 @@ func readTexts(withPseudo bool) *texts {
 		raw[pseudo] = turnedRound(raw[fallback])
 		order = append(order, pseudo)
 	}
+	entries := make(map[string]entry, len(raw[fallback]))
+	for key, forms := range raw[fallback] {
+		entries[key] = entry{forms.names()}
+	}
 	out := &texts{order: order, by: map[string]*languageTexts{}}
 	builder := catalog.NewBuilder(catalog.Fallback(language.MustParse(fallback)))
 	var tags []language.Tag
 	for _, lang := range order {
 		tag := language.MustParse(lang)
 		tags = append(tags, tag)
-		l := &languageTexts{lang: lang, texts: map[string]entry{}}
 		for key, forms := range raw[lang] {
-			l.texts[key] = entry{setText(builder, tag, key, raw[fallback][key], forms)}
+			if err := builder.Set(tag, key, forms.message(entries[key].names)); err != nil {
+				panic("web: " + lang + ": " + key + ": " + err.Error())
+			}
 		}
-		out.by[lang] = l
 	}
 	for i, lang := range order {
-		l := out.by[lang]
-		l.printer = message.NewPrinter(tags[i], message.Catalog(builder))
+		l := &languageTexts{lang: lang, texts: entries, printer: message.NewPrinter(tags[i], message.Catalog(builder))}
 		l.name, l.dir = l.text("language.name"), l.text("language.direction")
+		out.by[lang] = l
 	}
 	out.matcher = language.NewMatcher(tags)
 	return out
 }
 
-func parseTexts(name string) map[string]map[string]string {
-	var in map[string]json.RawMessage
+// forms is a text as it is written in locales, by plural form; "" is that of a text
+// which has only one.
+type forms map[string]string
+
+func parseTexts(name string) map[string]forms {
+	var in map[string]any
 	if err := json.Unmarshal(read(path.Join("locales", name)), &in); err != nil {
 		panic("web: " + name + ": " + err.Error())
 	}
-	out := map[string]map[string]string{}
+	out := make(map[string]forms, len(in))
 	for key, value := range in {
-		forms := map[string]string{}
-		var one string
-		if json.Unmarshal(value, &one) == nil {
-			forms[""] = one
-		} else if err := json.Unmarshal(value, &forms); err != nil || forms["other"] == "" {
+		switch value := value.(type) {
+		case string:
+			out[key] = forms{"": value}
+			continue
+		case map[string]any:
+			out[key] = forms{}
+			for form, text := range value {
+				out[key][form], _ = text.(string)
+			}
+		}
+		if out[key]["other"] == "" {
 			panic("web: " + name + ": " + key + " is neither a text nor texts by plural form")
 		}
-		out[key] = forms
 	}
 	return out
 }
 
 var placeholder = regexp.MustCompile(`\{([a-z_]+)\}`)
 
-// setText puts a text into the catalog and returns the names of what it takes, in the
-// order of the language that all others are translated from.
-func setText(b *catalog.Builder, tag language.Tag, key string, original, forms map[string]string) []string {
+// names are those of what a text takes.
+func (f forms) names() []string {
 	var names []string
-	for _, texts := range []map[string]string{original, forms} {
-		for _, text := range texts {
-			for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
-				names = append(names, m[1])
-			}
+	for _, text := range f {
+		for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
+			names = append(names, m[1])
 		}
 	}
 	slices.Sort(names)
-	names = slices.Compact(names)
+	return slices.Clip(slices.Compact(names))
+}
+
+// message makes of a text what the catalog takes. names are what the text takes in
+// the language that all others are translated from.
+func (f forms) message(names []string) catalog.Message {
 	verbs := func(text string) string {
 		return placeholder.ReplaceAllStringFunc(strings.ReplaceAll(text, "%", "%%"), func(m string) string {
-			return fmt.Sprintf("%%[%d]v", slices.Index(names, m[1:len(m)-1])+1)
+			at := slices.Index(names, m[1:len(m)-1])
+			if at < 0 {
+				panic("web: " + text + " takes " + m + ", and what it is translated from does not")
+			}
+			return fmt.Sprintf("%%[%d]v", at+1)
 		})
 	}
-	var msg catalog.Message
-	if text, only := forms[""]; only {
-		msg = catalog.String(verbs(text))
-	} else {
-		n := slices.Index(names, "n")
-		if n < 0 {
-			panic("web: " + key + " has plural forms and no {n}")
-		}
-		var cases []any
-		for _, form := range []string{"zero", "one", "two", "few", "many", "other"} {
-			if text := forms[form]; text != "" {
-				cases = append(cases, form, verbs(text))
-			}
-		}
-		msg = plural.Selectf(n+1, "", cases...)
+	if text, only := f[""]; only {
+		return catalog.String(verbs(text))
 	}
-	if err := b.Set(tag, key, msg); err != nil {
-		panic("web: " + key + ": " + err.Error())
+	n := slices.Index(names, "n")
+	if n < 0 {
+		panic(fmt.Sprintf("web: %q has plural forms and no {n}", f["other"]))
 	}
-	return names
+	var cases []any
+	for _, form := range []string{"zero", "one", "two", "few", "many", "other"} {
+		if text := f[form]; text != "" {
+			cases = append(cases, form, verbs(text))
+		}
+	}
+	return plural.Selectf(n+1, "", cases...)
 }
 
 // turnedRound makes the pseudo-locale: each word is written from right to left by an
 // override (U+202E to U+202C), which shows every text that is not in a locale.
-func turnedRound(in map[string]map[string]string) map[string]map[string]string {
+func turnedRound(in map[string]forms) map[string]forms {
 	word := regexp.MustCompile(`\{[a-z_]+\}|[^\s{}]+`)
-	out := map[string]map[string]string{}
-	for key, forms := range in {
-		out[key] = map[string]string{}
-		for form, text := range forms {
+	out := make(map[string]forms, len(in))
+	for key, original := range in {
+		out[key] = forms{}
+		for form, text := range original {
 			if !strings.HasPrefix(key, "date.") {
 				text = word.ReplaceAllStringFunc(text, func(w string) string {
 					if w[0] == '{' {
@@ -169,8 +190,8 @@ func turnedRound(in map[string]map[string]string) map[string]map[string]string {
 			out[key][form] = text
 		}
 	}
-	out["language.name"] = map[string]string{"": pseudo}
-	out["language.direction"] = map[string]string{"": "rtl"}
+	out["language.name"] = forms{"": pseudo}
+	out["language.direction"] = forms{"": "rtl"}
 	return out
 }
 

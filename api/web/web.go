@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -52,13 +53,18 @@ type Pages struct {
 	templates *template.Template
 	texts     *texts
 	sheetCSS  []byte
-	static    map[string]asset // by path
-	paths     map[string]string
+	*assets
 
 	link  link
 	notes notes
 	codes codes
 	desks desks
+}
+
+// assets are what GetStatic serves.
+type assets struct {
+	static map[string]asset  // by path
+	paths  map[string]string // by name
 }
 
 // An asset is a style sheet, script or picture of the program.
@@ -68,21 +74,21 @@ type asset struct {
 	packed    []byte // gzip
 }
 
+// What all Pages share is read once, as it is the same.
+var (
+	parsed = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(files, "templates/*.html")) })
+	packed = sync.OnceValue(readAssets)
+)
+
 // New parses the templates and texts. They are part of the program, so what is
 // wrong with them stops it.
 func New(c Config) *Pages {
-	p := &Pages{vault: c.Vault, now: c.Now, secure: c.Secure, public: c.PublicURL, texts: readTexts(c.Pseudo),
-		static: map[string]asset{}, paths: map[string]string{},
-		templates: template.Must(template.ParseFS(files, "templates/*.html"))}
-	all, err := files.ReadDir("static")
-	if err != nil {
-		panic("web: " + err.Error())
+	texts := realTexts
+	if c.Pseudo {
+		texts = pseudoTexts
 	}
-	for _, f := range all {
-		p.serve(f.Name())
-	}
-	p.sheetCSS = read("static/sheet.css")
-	return p
+	return &Pages{vault: c.Vault, now: c.Now, secure: c.Secure, public: c.PublicURL,
+		templates: parsed(), texts: texts(), sheetCSS: read("static/sheet.css"), assets: packed()}
 }
 
 var mediaTypes = map[string]string{
@@ -91,23 +97,32 @@ var mediaTypes = map[string]string{
 	".svg": "image/svg+xml",
 }
 
-// serve makes a file one of those that GetStatic serves. Its path has a piece of its
-// hash, so that a new one is never taken for an old one.
-func (p *Pages) serve(name string) {
-	b := read("static/" + name)
-	mediaType, ok := mediaTypes[path.Ext(name)]
-	if !ok {
-		panic("web: " + name + " is of no kind that is served")
+// readAssets makes every file of static one that GetStatic serves. Its path has a
+// piece of its hash, so that a new one is never taken for an old one.
+func readAssets() *assets {
+	all, err := files.ReadDir("static")
+	if err != nil {
+		panic("web: " + err.Error())
 	}
-	sum := sha256.Sum256(b)
-	ext := path.Ext(name)
-	at := "/static/" + strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:6]) + ext
-	var packed bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // a level that there is
-	_, _ = w.Write(b)                                          // to memory
-	_ = w.Close()
-	p.static[at] = asset{mediaType, b, packed.Bytes()}
-	p.paths[name] = at
+	out := &assets{static: map[string]asset{}, paths: map[string]string{}}
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestCompression) // a level that there is
+	for _, f := range all {
+		name, ext := f.Name(), path.Ext(f.Name())
+		mediaType, ok := mediaTypes[ext]
+		if !ok {
+			panic("web: " + name + " is of no kind that is served")
+		}
+		b := read("static/" + name)
+		sum := sha256.Sum256(b)
+		at := "/static/" + strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:6]) + ext
+		var packed bytes.Buffer
+		w.Reset(&packed)
+		_, _ = w.Write(b) // to memory
+		_ = w.Close()
+		out.static[at] = asset{mediaType, b, packed.Bytes()}
+		out.paths[name] = at
+	}
+	return out
 }
 
 func read(name string) []byte {
