@@ -6,8 +6,14 @@ import (
 	"time"
 )
 
-// noteTTL is how long a note waits for the page that says it.
-const noteTTL = time.Minute
+const (
+	// noteTTL is how long a note waits for the page that says it.
+	noteTTL = time.Minute
+
+	// maxNotes is how many of a session wait, the last ones: no page makes as many, and
+	// a program that acts and looks at no page fills no memory.
+	maxNotes = 8
+)
 
 // notes are what the next page of a session says, by the hash of its token. They hold
 // keys of texts and counts, no data of anybody.
@@ -35,7 +41,8 @@ func (n *notes) add(token string, now time.Time, key string, pairs []any) {
 		}
 	}
 	id := sha256.Sum256([]byte(token))
-	n.of[id] = append(n.of[id], note{key, pairs, now})
+	all := append(n.of[id], note{key, pairs, now})
+	n.of[id] = all[max(0, len(all)-maxNotes):]
 }
 
 // take returns the notes of a session and forgets them.
