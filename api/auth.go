@@ -106,10 +106,11 @@ func (s *Server) postSession(c echo.Context) error {
 	return answer(c, http.StatusCreated, s.sessionJSON(t))
 }
 
-// unopened makes a secret that opens nothing a 401, where it says who is asking.
+// unopened makes a secret that opens nothing a 401, where it says who is asking. A page
+// answers it with the form that it came from.
 func unopened(err error) error {
-	if e, ok := err.(*vault.Error); ok && e.Kind == vault.CannotOpen {
-		return &statusError{http.StatusUnauthorized, e}
+	if vault.KindOf(err) == vault.CannotOpen {
+		return &statusError{http.StatusUnauthorized, err}
 	}
 	return err
 }

@@ -57,7 +57,7 @@ func Describe(k vault.Kind) Description {
 // sign-in that opened nothing, 405 and 421.
 type statusError struct {
 	status int
-	err    *vault.Error
+	err    error // a *vault.Error, or around one
 }
 
 func (e *statusError) Error() string { return e.err.Error() }

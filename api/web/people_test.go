@@ -634,7 +634,7 @@ func TestCodeInAnAddress(t *testing.T) {
 		t.Errorf("got %d %s", a.status, a.body)
 	}
 	// It works once.
-	if a := s.sends(t, "", "/join", typed); a.status != 422 || strings.Contains(a.body, passphrase) {
+	if a := s.sends(t, "", "/join", typed); a.status != 401 || strings.Contains(a.body, passphrase) {
 		t.Errorf("used twice: got %d %s", a.status, a.body)
 	}
 	if strings.Contains(s.log.String(), inv.Code) {

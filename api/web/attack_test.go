@@ -1,0 +1,50 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestWrongSecretsOnPages: a page's answer to a secret that opens nothing is the API's, and both count for the
+// delay before the next try.
+func TestWrongSecretsOnPages(t *testing.T) {
+	s := founded(t)
+	wrong := url.Values{"handle": {"heron"}, "passphrase": {"not the passphrase at all"}}
+	if a := s.sends(t, "", "/sign-in", wrong); a.status != http.StatusUnauthorized || !strings.Contains(a.body, `id="passphrase"`) || strings.Contains(a.body, "not the passphrase at all") {
+		t.Errorf("a wrong passphrase: got %d %s", a.status, a.body)
+	}
+	code := url.Values{"code": {"00000-00000-00000-00000-000000"}, "passphrase": {passphrase}, "again": {passphrase}}
+	if a := s.sends(t, "", "/join", code); a.status != http.StatusUnauthorized || !strings.Contains(a.body, `id="code"`) || strings.Contains(a.body, passphrase) {
+		t.Errorf("a wrong code: got %d %s", a.status, a.body)
+	}
+	// Five at once: the API's gets no place beside the four of the page.
+	status := make(chan int, 8)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			path, body, kind := "/sign-in", wrong.Encode(), "application/x-www-form-urlencoded"
+			if i%2 > 0 {
+				path, body, kind = "/v1/sessions", `{"handle":"heron","passphrase":"not the passphrase at all"}`, "application/json"
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+path, strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Content-Type", kind)
+			status <- ask(t, r).status
+		})
+	}
+	all.Wait()
+	close(status)
+	got := map[int]int{}
+	for code := range status {
+		got[code]++
+	}
+	if got[http.StatusUnauthorized] > 4 || got[http.StatusTooManyRequests] < 4 || len(got) != 2 {
+		t.Errorf("got %v, want at most four to be tried", got)
+	}
+}
