@@ -244,7 +244,7 @@ func (p *Pages) addedPage(c echo.Context, m *vault.Session, title string) (*adde
 		return nil, notFound()
 	}
 	page := &addedPage{listFrame: lf, Batch: vault.BatchID(c.Param("batch"))}
-	if d := p.desks.open(tokenOf(c), m.Now()); d != nil && d.List == lf.List.ID && d.Batch == page.Batch {
+	if d := p.desks.open(p.Token(c.Request()), m.Now()); d != nil && d.List == lf.List.ID && d.Batch == page.Batch {
 		page.Desk = d
 	}
 	return page, nil
@@ -280,14 +280,14 @@ func (p *Pages) PostUndo(c echo.Context, m *vault.Session) error {
 		return again(err, "upload-undo.html", page)
 	}
 	if page.Desk != nil {
-		p.desks.drop(tokenOf(c))
+		p.desks.drop(p.Token(c.Request()))
 	}
-	p.notes.add(tokenOf(c), p.now(), "upload.undone", []any{"n", u.Removed})
+	p.notes.add(p.Token(c.Request()), p.now(), "upload.undone", []any{"n", u.Removed})
 	if u.Restored > 0 {
-		p.notes.add(tokenOf(c), p.now(), "upload.undone.restored", []any{"n", u.Restored})
+		p.notes.add(p.Token(c.Request()), p.now(), "upload.undone.restored", []any{"n", u.Restored})
 	}
 	if u.Kept > 0 {
-		p.notes.add(tokenOf(c), p.now(), "upload.undone.kept", []any{"n", u.Kept})
+		p.notes.add(p.Token(c.Request()), p.now(), "upload.undone.kept", []any{"n", u.Kept})
 	}
 	return c.Redirect(http.StatusSeeOther, "/lists/"+string(page.List.ID))
 }

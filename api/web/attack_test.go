@@ -1,11 +1,16 @@
 package web_test
 
 import (
+	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/rallyvault/rallyvault/api"
 )
 
 // TestWrongSecretsOnPages: a page's answer to a secret that opens nothing is the API's, and both count for the
@@ -46,5 +51,26 @@ func TestWrongSecretsOnPages(t *testing.T) {
 	}
 	if got[http.StatusUnauthorized] > 4 || got[http.StatusTooManyRequests] < 4 || len(got) != 2 {
 		t.Errorf("got %v, want at most four to be tried", got)
+	}
+}
+
+// TestCookieOfAnotherHost: another host of the domain sets the cookie that the service
+// has without https, of a session of its own. It is nothing here.
+func TestCookieOfAnotherHost(t *testing.T) {
+	s := founded(t)
+	public, err := url.Parse("https://vault.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := api.New(api.Config{Vault: s.vault, PublicURL: public, Now: s.clock.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	token := s.token(t, "heron")
+	for _, path := range []string{"/sign-in", "/session"} {
+		r := httptest.NewRequest(http.MethodGet, public.String()+path, nil)
+		r.AddCookie(&http.Cookie{Name: "rallyvault", Value: token})
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, r)
+		if w.Code != http.StatusOK || path == "/session" && !strings.Contains(w.Body.String(), `"seconds":0`) {
+			t.Errorf("%s: got %d to %q, %s", path, w.Code, w.Header().Get("Location"), w.Body)
+		}
 	}
 }

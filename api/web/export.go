@@ -312,7 +312,7 @@ func (p *Pages) unsent(c echo.Context, page *exportPage, made []*vault.Export, a
 		if e := code(err); e != "" && page.Has("error."+e) && len(paramsOf(err)) == 0 {
 			key = "error." + e
 		}
-		p.notes.add(tokenOf(c), p.now(), key, nil)
+		p.notes.add(p.Token(c.Request()), p.now(), key, nil)
 		return p.done(c, "/exports", "export.made-some", "n", len(made), "all", all)
 	}
 	step := stepLook

@@ -111,7 +111,7 @@ func (p *Pages) framed(c echo.Context, m *vault.Session, section, title string, 
 	f.now = m.Now()
 	f.Section = section
 	f.Me = &me{Handle: w.Handle, Organiser: w.Role == vault.Organiser, Idle: int(idleLimit / time.Second)}
-	for _, n := range p.notes.take(tokenOf(c)) {
+	for _, n := range p.notes.take(p.Token(c.Request())) {
 		f.Notes = append(f.Notes, f.T(n.key, n.pairs...))
 	}
 	return f, nil
@@ -127,7 +127,7 @@ func (p *Pages) cookie(name, value string) *http.Cookie {
 // repeat it, and says there what was done. The pairs name no person: they wait in
 // memory.
 func (p *Pages) done(c echo.Context, to, note string, pairs ...any) error {
-	p.notes.add(tokenOf(c), p.now(), note, pairs)
+	p.notes.add(p.Token(c.Request()), p.now(), note, pairs)
 	return c.Redirect(http.StatusSeeOther, to)
 }
 

@@ -35,16 +35,6 @@ func (p *Pages) Token(r *http.Request) string {
 	return k.Value
 }
 
-// tokenOf is Token where the pages are not at hand.
-func tokenOf(c echo.Context) string {
-	for _, name := range []string{secureSessionCookie, sessionCookie} {
-		if k, err := c.Request().Cookie(name); err == nil {
-			return k.Value
-		}
-	}
-	return ""
-}
-
 // begin gives a browser a session, which ends when nobody uses it for a while.
 func (p *Pages) begin(c echo.Context, t vault.Token) error {
 	if err := p.vault.LimitIdle(t.Token, idleLimit); err != nil {
@@ -56,7 +46,7 @@ func (p *Pages) begin(c echo.Context, t vault.Token) error {
 
 // forget makes a browser forget the session and what it has seen.
 func (p *Pages) forget(c echo.Context) {
-	p.desks.drop(tokenOf(c))
+	p.desks.drop(p.Token(c.Request()))
 	k := p.cookie(p.sessionCookie(), "")
 	k.MaxAge = -1
 	c.SetCookie(k)
@@ -74,7 +64,7 @@ type signInPage struct {
 // GetSignIn handles GET /sign-in.
 func (p *Pages) GetSignIn(c echo.Context) error {
 	page := signInPage{frame: p.frame(c, "sign-in.title"), Next: ours(c.QueryParam("next"))}
-	if p.vault.SignedIn(tokenOf(c)) == nil {
+	if p.vault.SignedIn(p.Token(c.Request())) == nil {
 		return c.Redirect(http.StatusSeeOther, page.Next)
 	}
 	switch c.QueryParam("why") {
@@ -132,7 +122,7 @@ type left struct {
 // GetSession handles GET /session: the countdown of a page asks whether another page
 // has been used meanwhile. Asking is no use.
 func (p *Pages) GetSession(c echo.Context) error {
-	d, err := p.vault.IdleLeft(tokenOf(c))
+	d, err := p.vault.IdleLeft(p.Token(c.Request()))
 	if err != nil {
 		return c.JSON(http.StatusOK, left{})
 	}

@@ -175,7 +175,7 @@ func (p *Pages) signInFirst(c echo.Context) {
 	if at := here(c); at != "/" {
 		to.Set("next", at)
 	}
-	if tokenOf(c) != "" {
+	if p.Token(c.Request()) != "" {
 		to.Set("why", "ended")
 		p.forget(c)
 	}

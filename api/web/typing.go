@@ -88,7 +88,7 @@ func (p *Pages) GetTyping(c echo.Context, m *vault.Session) error {
 		return err
 	}
 	var rows [][]string
-	if d := p.desks.open(tokenOf(c), m.Now()); d != nil && d.Typed && d.List == page.List.ID {
+	if d := p.desks.open(p.Token(c.Request()), m.Now()); d != nil && d.Typed && d.List == page.List.ID {
 		rows = d.Rows
 	}
 	page.Again = len(rows) > 0
@@ -140,7 +140,7 @@ func (p *Pages) PostTyping(c echo.Context, m *vault.Session) error {
 	}
 	d.looked(h)
 	d.withoutNumbers(page.listFrame)
-	if err := p.desks.put(tokenOf(c), m.Now(), d); err != nil {
+	if err := p.desks.put(p.Token(c.Request()), m.Now(), d); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, d.at())

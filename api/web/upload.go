@@ -78,7 +78,7 @@ func (p *Pages) GetUpload(c echo.Context, m *vault.Session) error {
 	if page.Batches, err = m.Imports(c.Request().Context(), lf.List.ID); err != nil {
 		return err
 	}
-	if d := p.desks.open(tokenOf(c), m.Now()); d != nil && d.List == lf.List.ID && d.Batch == "" {
+	if d := p.desks.open(p.Token(c.Request()), m.Now()); d != nil && d.List == lf.List.ID && d.Batch == "" {
 		page.Waits = d.ID
 	}
 	return p.render(c, http.StatusOK, "upload.html", page)
@@ -114,7 +114,7 @@ func (p *Pages) PostUpload(c echo.Context, m *vault.Session, f url.Values, file 
 		return "", again(err, "upload.html", page)
 	}
 	d.looked(h)
-	err = p.desks.put(tokenOf(c), m.Now(), d)
+	err = p.desks.put(p.Token(c.Request()), m.Now(), d)
 	return d.at(), err
 }
 
@@ -145,7 +145,7 @@ func (p *Pages) PostDirect(c echo.Context, m *vault.Session, f url.Values, file 
 		return "", again(err, "upload-look.html", page)
 	}
 	d.added(rep)
-	err = p.desks.put(tokenOf(c), m.Now(), d)
+	err = p.desks.put(p.Token(c.Request()), m.Now(), d)
 	return d.at(), err
 }
 
@@ -173,7 +173,7 @@ func (p *Pages) lookPage(c echo.Context, m *vault.Session, id string) (*lookPage
 	if err != nil {
 		return nil, err
 	}
-	d := p.desks.open(tokenOf(c), m.Now())
+	d := p.desks.open(p.Token(c.Request()), m.Now())
 	if d == nil || d.List != lf.List.ID || d.ID != id {
 		return nil, errNoSheet()
 	}
@@ -228,10 +228,10 @@ func (p *Pages) PostLook(c echo.Context, m *vault.Session) error {
 		}
 		d.looked(h)
 		if f.Get("do") == "add" {
-			p.notes.add(tokenOf(c), p.now(), "upload.look.changed", nil)
+			p.notes.add(p.Token(c.Request()), p.now(), "upload.look.changed", nil)
 		}
 	}
-	if err := p.desks.put(tokenOf(c), m.Now(), d); err != nil {
+	if err := p.desks.put(p.Token(c.Request()), m.Now(), d); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, d.at())
@@ -259,7 +259,7 @@ func (p *Pages) PostDrop(c echo.Context, m *vault.Session) error {
 			return err
 		}
 	}
-	p.desks.drop(tokenOf(c))
+	p.desks.drop(p.Token(c.Request()))
 	return p.done(c, "/lists/"+string(page.List.ID)+"/upload", "upload.dropped")
 }
 
