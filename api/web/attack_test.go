@@ -74,3 +74,36 @@ func TestCookieOfAnotherHost(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileLinks: a link on another site leads to a page and never to a file, whose
+// plain text would then lie on the member's disk, neither at once nor by signing in.
+func TestHostileLinks(t *testing.T) {
+	s := founded(t)
+	m := s.session(t, "heron")
+	l := listOfOne(t, m)
+	at := "/lists/" + string(l.ID)
+	token := s.token(t, "heron")
+	for path, file := range map[string]bool{
+		at + "/contacts?format=csv": true, at + "/calendar": true, "/trail/file": true, "/report/file": true, "/signing-key/file": true,
+		at: false, at + "/people": false, "/report": false,
+	} {
+		if a := s.sends(t, token, path, nil); a.status != http.StatusOK || (a.header.Get("Content-Disposition") != "") != file {
+			t.Fatalf("%s: got %d %q", path, a.status, a.header)
+		}
+		to := path
+		if file {
+			to = "/"
+		}
+		if a := s.sends(t, "", path, nil, "Sec-Fetch-Site", "cross-site"); a.status != http.StatusOK || !strings.Contains(a.body, `content="0;url=`+to+`"`) {
+			t.Errorf("%s: got %d %s", path, a.status, a.body)
+		}
+		a := s.sends(t, "", path, nil)
+		if at := a.header.Get("Location"); a.status != http.StatusSeeOther || strings.Contains(at, "next=") == file {
+			t.Errorf("%s: got %d to %q", path, a.status, at)
+		}
+		in := url.Values{"handle": {"heron"}, "passphrase": {passphrase}, "next": {path}}
+		if a := s.sends(t, "", "/sign-in", in); a.status != http.StatusSeeOther || a.header.Get("Location") != to {
+			t.Errorf("%s: signing in leads to %q, want %q", path, a.header.Get("Location"), to)
+		}
+	}
+}

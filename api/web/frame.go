@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -142,12 +143,24 @@ func here(c echo.Context) string {
 }
 
 // ours returns a path on this service to send a browser to, "/" if it is none: a
-// link that somebody made up must not lead elsewhere.
+// link that somebody made up must not lead elsewhere, nor to a file, which would be on
+// the member's disk in the clear before they have pressed anything.
 func ours(to string) string {
 	u, err := url.Parse(to)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(to, "/") ||
-		strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n\t") || strings.HasPrefix(u.Path, "/sign-in") {
+		strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n\t") || strings.HasPrefix(u.Path, "/sign-in") || isFile(u.Path) {
 		return "/"
 	}
 	return to
+}
+
+// isFile reports whether a path is of something that a browser keeps as a file.
+func isFile(at string) bool {
+	switch path.Base(at) {
+	case "calendar", "contacts", "file", "message":
+		return true
+	case "certificate": // of a list: that of a partner is a page
+		return strings.HasPrefix(at, "/lists/")
+	}
+	return false
 }
