@@ -107,3 +107,20 @@ func TestHostileLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingTypedLeaves: neither a translator nor a spell checker of the browser's maker
+// gets to read a page.
+func TestNothingTypedLeaves(t *testing.T) {
+	s := founded(t)
+	for path, token := range map[string]string{"/": s.token(t, "heron"), "/sign-in": "", "/join": ""} {
+		a := s.sends(t, token, path, nil)
+		for _, want := range []string{` translate="no"`, ` spellcheck="false"`, ` writingsuggestions="false"`, `<meta name="google" content="notranslate">`} {
+			if !strings.Contains(a.body, want) {
+				t.Errorf("%s has no %s", path, want)
+			}
+		}
+		if strings.Contains(a.body, `spellcheck="true"`) {
+			t.Errorf("%s has what is checked", path)
+		}
+	}
+}
