@@ -309,3 +309,69 @@ func TestIdsOfOtherLists(t *testing.T) {
 		t.Errorf("the sheet does not wait any more: %d", a.status)
 	}
 }
+
+var (
+	titleOfPage = regexp.MustCompile(`<title>([^<]*)</title>`)
+	formOfPage  = regexp.MustCompile(`(?s)<form[^>]*>.*?</form>`)
+	inputOfPage = regexp.MustCompile(`<input[^>]*>`)
+	typeOfInput = regexp.MustCompile(` type="([a-z]*)"`)
+)
+
+// TestWhatBrowsersKeep: the history of a browser, which keeps addresses and titles, and
+// its memory of forms have nothing in them that somebody who borrows the phone could
+// read.
+func TestWhatBrowsersKeep(t *testing.T) {
+	w := newWorld(t, true)
+	words := []string{"Open", "Hers", "His", "mail@", "+1212", "Partnername", "Exportpurpose", "reason", "heron", "crane", "wren"}
+	inputs := 0
+	look := func(path, body string) {
+		for _, word := range words {
+			if title := titleOfPage.FindStringSubmatch(body); title == nil || strings.Contains(title[1], word) {
+				t.Errorf("%s: the title is %v", path, title)
+			}
+		}
+		for _, form := range formOfPage.FindAllString(body, -1) {
+			head, _, _ := strings.Cut(form, ">")
+			for _, input := range inputOfPage.FindAllString(form, -1) {
+				kind := ""
+				if m := typeOfInput.FindStringSubmatch(input); m != nil {
+					kind = m[1]
+				}
+				switch kind {
+				case "hidden", "checkbox", "radio", "file", "date":
+					continue
+				case "password":
+					if !strings.Contains(input, `autocomplete="current-password"`) && !strings.Contains(input, `autocomplete="new-password"`) {
+						t.Errorf("%s: %s", path, input)
+					}
+				default:
+					if !strings.Contains(head+input, `autocomplete="off"`) && !strings.Contains(input, `autocomplete="username"`) {
+						t.Errorf("%s: the browser remembers %s", path, input)
+					}
+				}
+				inputs++
+			}
+		}
+	}
+	token := w.token(t, "heron")
+	for _, route := range pageRoutes(t, http.MethodGet) {
+		for _, path := range filled(route, w.ids) {
+			if a := w.sends(t, token, path, nil); strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+				look(path, a.body)
+			}
+		}
+	}
+	for _, path := range []string{"/sign-in", "/join", "/handover/x"} {
+		look(path, w.sends(t, "", path, nil).body)
+	}
+	for path, in := range map[string]url.Values{"/find": {"query": {"Openperson"}}, "/lists/" + w.ids["list"][0] + "/people/search": {"query": {"Openperson"}}} {
+		if a := w.sends(t, token, path, in); strings.Contains(a.body, "Openperson") {
+			look(path, a.body)
+		} else {
+			t.Errorf("%s finds nobody: %d", path, a.status)
+		}
+	}
+	if inputs < 50 {
+		t.Errorf("got %d inputs", inputs)
+	}
+}
