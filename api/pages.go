@@ -11,7 +11,8 @@ import (
 
 // pageRoutes is the route table of the pages, which people see. Each line says what
 // the page may take: see auth.go and admission.go. Downloads are the API's own
-// answers, for somebody who has a cookie and no token.
+// answers, for somebody who has a cookie and no token. What would do harm if it was done
+// twice is done once: see web/once.go.
 func (s *Server) pageRoutes(e *echo.Echo) {
 	p := s.pages
 	e.GET("/static/:file", p.GetStatic)
@@ -34,13 +35,13 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.GET("/erase", s.page(s.light, p.GetErase))
 	e.POST("/erase", s.page(s.openings, p.PostErase))
 	e.GET("/lists/new", s.page(s.light, p.GetNewList))
-	e.POST("/lists/new", s.page(s.light, p.PostNewList))
+	e.POST("/lists/new", s.page(s.light, p.Once(p.PostNewList)))
 	e.GET("/lists/:list", s.page(s.openings, p.GetList))
 	e.GET("/lists/:list/people", s.page(s.openings, p.GetPeople))
 	e.GET("/lists/:list/people/search", s.page(s.openings, p.GetPeople)) // a link to another language
 	e.POST("/lists/:list/people/search", s.page(s.openings, p.PostPeopleSearch))
 	e.GET("/lists/:list/people/new", s.page(s.light, p.GetNewPerson))
-	e.POST("/lists/:list/people/new", s.page(s.openings, p.PostNewPerson))
+	e.POST("/lists/:list/people/new", s.page(s.openings, p.Once(p.PostNewPerson)))
 	e.GET("/lists/:list/people/:contact", s.page(s.openings, p.GetPerson))
 	e.POST("/lists/:list/people/:contact", s.page(s.openings, p.PostPerson))
 	e.GET("/lists/:list/people/:contact/erase", s.page(s.openings, p.GetErasePerson))
@@ -54,7 +55,7 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.GET("/lists/:list/stewards/remove", s.page(s.light, p.ToSettings))
 	e.POST("/lists/:list/stewards/remove", s.page(s.openings, p.PostRemoveSteward))
 	e.GET("/lists/:list/slice", s.page(s.light, p.GetCut))
-	e.POST("/lists/:list/slice", s.page(s.openings, p.PostCut))
+	e.POST("/lists/:list/slice", s.page(s.openings, p.Once(p.PostCut)))
 	e.GET("/slices/:access", s.page(s.openings, p.GetSlice))
 	e.GET("/lists/:list/destroy", s.page(s.openings, p.GetDestroy))
 	e.POST("/lists/:list/destroy", s.page(s.openings, p.PostDestroy))
@@ -65,7 +66,7 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/lists/:list/upload/direct", s.bringsSheet(p.Token, pageSheet(p.PostDirect)))
 	e.GET("/lists/:list/upload/direct", s.page(s.light, p.GetUpload)) // a link to another language
 	e.GET("/lists/:list/upload/:held", s.page(s.light, p.GetLook))
-	e.POST("/lists/:list/upload/:held", s.page(s.imports, p.PostLook))
+	e.POST("/lists/:list/upload/:held", s.page(s.imports, p.Once(p.PostLook)))
 	e.POST("/lists/:list/upload/:held/drop", s.page(s.light, p.PostDrop))
 	e.GET("/lists/:list/imports/:batch", s.page(s.light, p.GetAdded))
 	e.GET("/lists/:list/imports/:batch/undo", s.page(s.light, p.GetUndo))
@@ -82,22 +83,22 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/access/:access/end", s.page(s.openings, p.PostEndAccess))
 	e.GET("/lists/:list/access", s.page(s.openings, p.GetReach))
 	e.GET("/lists/:list/ask", s.page(s.openings, p.GetAsk))
-	e.POST("/lists/:list/ask", s.page(s.openings, p.PostAsk))
+	e.POST("/lists/:list/ask", s.page(s.openings, p.Once(p.PostAsk)))
 
 	// The group.
 	e.GET("/join", p.GetJoin)
 	e.POST("/join", s.visitor(p.PostJoin))
 	e.GET("/group", s.page(s.light, p.GetGroup))
-	e.POST("/group", s.page(s.light, p.PostGroup))
+	e.POST("/group", s.page(s.light, p.OnceShown(p.PostGroup)))
 	e.GET("/members/:member/:act", s.page(s.light, p.GetMemberAct))
-	e.POST("/members/:member/:act", s.page(s.light, p.PostMemberAct))
+	e.POST("/members/:member/:act", s.page(s.light, p.OnceShown(p.PostMemberAct)))
 	e.GET("/waiting", s.page(s.openings, p.GetWaiting))
 	e.GET("/waiting/:wait", s.page(s.openings, p.GetWait))
-	e.POST("/waiting/:wait", s.page(s.openings, p.PostWait))
+	e.POST("/waiting/:wait", s.page(s.openings, p.OnceShown(p.PostWait)))
 	e.GET("/review", s.page(s.light, p.GetReview))
 	e.POST("/review", s.page(s.light, p.PostReview))
 	e.GET("/recovery", s.page(s.light, p.GetRecovery))
-	e.POST("/recovery", s.page(s.light, p.PostRecovery))
+	e.POST("/recovery", s.page(s.light, p.Once(p.PostRecovery)))
 
 	// Me.
 	e.GET("/me", s.page(s.light, p.GetMe))
@@ -117,7 +118,7 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.GET("/report", s.page(s.openings, p.GetReport))
 	e.GET("/report/file", s.page(s.openings, kept("report.json", s.getReport)))
 	e.GET("/holds", s.page(s.openings, p.GetHolds))
-	e.POST("/holds", s.page(s.openings, p.PostHold))
+	e.POST("/holds", s.page(s.openings, p.Once(p.PostHold)))
 	e.POST("/holds/:hold/agree", s.page(s.openings, p.PostHoldAgree))
 	e.GET("/holds/:hold/lift", s.page(s.openings, p.GetLift))
 	e.POST("/holds/:hold/lift", s.page(s.openings, p.PostLift))
@@ -149,11 +150,11 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.GET("/signing-key", s.page(s.light, p.GetSigningKey))
 	e.GET("/signing-key/file", s.page(s.light, attached(s.getSigningKey, certificateFile)))
 	e.GET("/signing-key/renewal", s.page(s.light, p.GetRenewSigning))
-	e.POST("/signing-key/renewal", s.page(s.openings, p.PostRenewSigning))
+	e.POST("/signing-key/renewal", s.page(s.openings, p.OnceShown(p.PostRenewSigning)))
 
 	// Exports.
 	e.GET("/lists/:list/export", s.page(s.openings, p.GetExport))
-	e.POST("/lists/:list/export", s.page(s.openings, p.PostExport))
+	e.POST("/lists/:list/export", s.page(s.openings, p.Once(p.PostExport)))
 	e.GET("/exports", s.page(s.openings, p.GetExports))
 	e.GET("/exports/:export", s.page(s.light, p.GetOneExport))
 	e.GET("/exports/:export/message", s.page(s.streams, attached(withExport(getMessage), exportFile)))

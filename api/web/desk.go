@@ -1,16 +1,12 @@
 package web
 
 import (
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/rallyvault/rallyvault/vault"
 )
@@ -48,6 +44,8 @@ const (
 	// maxDesks bounds what all desks take together, in bytes. A desk takes some
 	// kilobytes, and a megabyte if its sheet has a row of headings of that size.
 	maxDesks = 8 << 20
+
+	deskPurpose = "rallyvault/1 page desk"
 )
 
 // desks are those of all sessions, by the hash of the token.
@@ -76,16 +74,12 @@ func (d *desks) put(token string, now time.Time, k *desk) error {
 		return err
 	}
 	defer clear(plain)
-	aead, err := deskKey(token)
+	id := sha256.Sum256([]byte(token))
+	sealed, err := sealFor(token, deskPurpose, id[:], plain)
 	if err != nil {
 		return err
 	}
-	nonce := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+len(plain)+chacha20poly1305.Overhead)
-	if _, err := rand.Read(nonce); err != nil {
-		return err
-	}
-	id := sha256.Sum256([]byte(token))
-	one := &sealedDesk{sealed: aead.Seal(nonce, nonce, plain, id[:]), ends: k.Expires}
+	one := &sealedDesk{sealed: sealed, ends: k.Expires}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.of == nil {
@@ -135,11 +129,7 @@ func (d *desks) open(token string, now time.Time) *desk {
 	if one == nil {
 		return nil
 	}
-	aead, err := deskKey(token)
-	if err != nil {
-		return nil
-	}
-	plain, err := aead.Open(nil, sealed[:chacha20poly1305.NonceSizeX], sealed[chacha20poly1305.NonceSizeX:], id[:])
+	plain, err := openFor(token, deskPurpose, id[:], sealed)
 	if err != nil {
 		return nil
 	}
@@ -167,13 +157,4 @@ func (d *desks) dropLocked(id [sha256.Size]byte) {
 	d.size -= len(one.sealed)
 	clear(one.sealed)
 	delete(d.of, id)
-}
-
-func deskKey(token string) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, []byte(token), nil, "rallyvault/1 page desk", chacha20poly1305.KeySize)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
-	return chacha20poly1305.NewX(key)
 }

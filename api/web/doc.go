@@ -11,6 +11,7 @@
 //   - note: what an act did, said once by the page that the browser is sent on to
 //   - trouble: why a form was not taken, in the reader's words; the form comes back
 //     with all that was typed, but for passphrases
+//   - once: what a form does that does harm if it is done twice
 //   - sheet: one recovery share as it is printed, in every language at once
 //
 // # Sessions

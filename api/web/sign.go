@@ -47,6 +47,7 @@ func (p *Pages) begin(c echo.Context, t vault.Token) error {
 // forget makes a browser forget the session and what it has seen.
 func (p *Pages) forget(c echo.Context) {
 	p.desks.drop(p.Token(c.Request()))
+	p.acts.drop(p.Token(c.Request()))
 	k := p.cookie(p.sessionCookie(), "")
 	k.MaxAge = -1
 	c.SetCookie(k)

@@ -59,6 +59,7 @@ type Pages struct {
 	notes notes
 	codes codes
 	desks desks
+	acts  acts
 }
 
 // assets are what GetStatic serves.
@@ -160,12 +161,20 @@ func (p *Pages) render(c echo.Context, status int, name string, page any) error 
 	if err := p.templates.ExecuteTemplate(&b, name, page); err != nil {
 		return err
 	}
+	if kept, ok := c.Get(onceKey).(*onceAnswer); ok && status == http.StatusOK {
+		kept.Page = bytes.Clone(b.Bytes())
+	}
+	return p.write(c, status, b.Bytes())
+}
+
+// write writes a page that is made.
+func (p *Pages) write(c echo.Context, status int, page []byte) error {
 	h := c.Response().Header()
 	h.Set("Content-Security-Policy", policy)
 	// With no-referrer a browser that knows no Sec-Fetch-Site would send its forms
 	// with an origin of "null", which is nobody's.
 	h.Set("Referrer-Policy", "same-origin")
-	return c.HTMLBlob(status, b.Bytes())
+	return c.HTMLBlob(status, page)
 }
 
 func notFound() error {
