@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
 
 	"github.com/rallyvault/rallyvault/api"
 )
@@ -122,5 +125,48 @@ func TestNothingTypedLeaves(t *testing.T) {
 		if strings.Contains(a.body, `spellcheck="true"`) {
 			t.Errorf("%s has what is checked", path)
 		}
+	}
+}
+
+// TestPollingIsNoUse: what a page asks by itself does not keep a session, nor does what
+// is no page of somebody who is signed in.
+func TestPollingIsNoUse(t *testing.T) {
+	s := founded(t)
+	token := s.token(t, "heron")
+	if err := s.vault.LimitIdle(token, 15*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for range 16 {
+		s.clock.advance(time.Minute)
+		for _, path := range []string{"/session", "/sign-in", "/join", "/nothing", "/static/x"} {
+			s.sends(t, token, path, nil)
+		}
+		s.sends(t, token, "/session", url.Values{}, "Sec-Fetch-Site", "cross-site")
+	}
+	if a := s.sends(t, token, "/", nil); a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), "/sign-in?") {
+		t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
+	}
+}
+
+// TestEndedElsewhere: a page that somebody leaves open on a desk is cleared within a
+// minute once its session is ended: by signing out in another window, by a lock-down.
+func TestEndedElsewhere(t *testing.T) {
+	s := founded(t)
+	m := s.session(t, "heron")
+	l := listOfOne(t, m)
+	b := s.open(t, "en")
+	b.signIn("heron")
+	b.visit("/lists/" + string(l.ID) + "/people")
+	b.says("Ana Ruiz")
+	if _, err := m.LockDown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// A minute later, and the session had many left.
+	b.leave(chromedp.Evaluate(`(now => { Date.now = () => now() + 61000; })(Date.now)`, nil))
+	if at := b.at(); !strings.HasPrefix(at, "/sign-in?why=") {
+		t.Fatalf("got %s, want the sign-in", at)
+	}
+	if got := b.text("body"); strings.Contains(got, "Ana Ruiz") {
+		t.Errorf("it shows %s", got)
 	}
 }

@@ -32,6 +32,7 @@
     const whole = Number(shown.dataset.seconds);
     let ends = Date.now() + whole * 1000;
     let told = Date.now(); // the server, of a use
+    let asked = Date.now(); // whether the session has not ended
     let asking = false;
 
     const seconds = () => Math.round((ends - Date.now()) / 1000);
@@ -48,12 +49,13 @@
     const ask = async (method) => {
       if (asking) return;
       asking = true;
+      asked = Date.now();
       try {
         const r = await fetch("/session", { method: method, cache: "no-store", redirect: "error" });
         const left = r.ok ? (await r.json()).seconds : 0;
         if (left <= 0) { lock(); return; }
         ends = Date.now() + left * 1000;
-        told = Date.now();
+        if (method === "POST") told = Date.now();
       } catch {
         if (seconds() <= 0) lock(); // no line, and nobody here
       } finally { asking = false; }
@@ -65,7 +67,9 @@
     stay.addEventListener("click", () => ask("POST"));
     document.addEventListener("visibilitychange", () => { if (!document.hidden) ask("GET"); });
     window.addEventListener("pageshow", (e) => { if (e.persisted) ask("GET"); });
-    setInterval(() => { show(); if (seconds() <= 0) ask("GET"); }, 1000);
+    // A session that was ended from elsewhere leaves what it shows on no screen for long.
+    const due = () => seconds() <= 0 || !document.hidden && Date.now() - asked > 60000;
+    setInterval(() => { show(); if (due()) ask("GET"); }, 1000);
     show();
   }
 })();
