@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -158,9 +159,15 @@ func openDoor(cfg Config, ln net.Listener, h *house, log *slog.Logger) (*door, e
 	if err != nil {
 		return nil, err
 	}
-	ac := api.Config{Vault: h.vault, Log: log, Loopback: loopbackHost(host) && !cfg.BehindProxy, Connections: conns}
+	// Whoever has not said under which name people reach it does so on this machine,
+	// also where a container publishes its port.
+	local := cfg.PublicURL == "" || loopbackHost(host) && !cfg.BehindProxy
+	ac := api.Config{Vault: h.vault, Log: log, Loopback: local, Connections: conns}
 	d := &door{url: "http://" + ln.Addr().String(), failed: make(chan error, 1)}
 	d.link = d.url
+	if at, ok := ln.Addr().(*net.TCPAddr); ok && at.IP.IsUnspecified() {
+		d.link = "http://127.0.0.1:" + strconv.Itoa(at.Port)
+	}
 	if cfg.PublicURL != "" {
 		if ac.PublicURL, err = url.Parse(cfg.PublicURL); err != nil {
 			return nil, usage("--public-url takes an address such as https://vault.example.org")
