@@ -240,7 +240,9 @@ func hostname(hostport string) string {
 	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
-// checkOrigin refuses writes that a page of another site had a browser send.
+// checkOrigin refuses writes that a page of another site had a browser send, and that
+// one shows a page of ours as a picture or in a frame: a look at a list is an act of the
+// member, and keeps the session. What a browser fetches in case it is wanted is none.
 // Programs send neither Sec-Fetch-Site nor Origin and pass.
 func (s *Server) checkOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	var guard http.CrossOriginProtection
@@ -250,12 +252,29 @@ func (s *Server) checkOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 		_ = guard.AddTrustedOrigin(s.public.Scheme + "://" + s.public.Host)
 	}
 	return func(c echo.Context) error {
-		if guard.Check(c.Request()) != nil {
+		if guard.Check(c.Request()) != nil || isPage(c) && unasked(c.Request()) {
 			return &vault.Error{Kind: vault.Forbidden, Code: "cross-site", Msg: "a page of another site asked for this",
 				Hint: "use this server's own pages, or a program"}
 		}
 		return next(c)
 	}
+}
+
+// unasked reports whether a browser asks for something on behalf of a page of another
+// site, and not as somebody who goes there by a link; or before anybody goes there, as
+// they may. Another host of the domain, or another port of this machine, is a site from
+// which cookies are sent.
+func unasked(r *http.Request) bool {
+	if strings.HasPrefix(r.Header.Get("Sec-Purpose"), "prefetch") {
+		return true
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+	default:
+		return false
+	}
+	mode, dest := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
+	return mode != "" && mode != "navigate" || dest != "" && dest != "document"
 }
 
 // checkReady refuses everything while the vault is not available, all but the set-up

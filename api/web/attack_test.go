@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/rallyvault/rallyvault/api"
 )
@@ -168,5 +169,50 @@ func TestEndedElsewhere(t *testing.T) {
 	}
 	if got := b.text("body"); strings.Contains(got, "Ana Ruiz") {
 		t.Errorf("it shows %s", got)
+	}
+}
+
+// TestEmbeddedElsewhere: another host of the domain, or another port of the machine, is a
+// site from which a browser sends the cookie. What its pages have in pictures, frames and
+// scripts reads nothing in the member's name, and does not keep the session.
+func TestEmbeddedElsewhere(t *testing.T) {
+	s := founded(t)
+	m := s.session(t, "heron")
+	l := listOfOne(t, m)
+	token := s.token(t, "heron")
+	if err := s.vault.LimitIdle(token, 15*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	at, before := "/lists/"+string(l.ID)+"/people", entries(t, m)
+	for range 16 {
+		s.clock.advance(time.Minute)
+		for _, site := range []string{"same-site", "cross-site"} {
+			for _, by := range [][2]string{{"no-cors", "image"}, {"no-cors", "script"}, {"cors", "empty"}, {"no-cors", "empty"}, {"navigate", "iframe"}, {"navigate", "object"}} {
+				if a := s.sends(t, token, at, nil, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", by[0], "Sec-Fetch-Dest", by[1]); a.status != http.StatusForbidden || strings.Contains(a.body, "Ana Ruiz") {
+					t.Fatalf("%s %s: got %d", site, by, a.status)
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(before, entries(t, m)); diff != "" {
+		t.Errorf("it was recorded: %s", diff)
+	}
+	if a := s.sends(t, token, "/", nil); a.status != http.StatusSeeOther {
+		t.Errorf("the session is kept: %d", a.status)
+	}
+	for _, purpose := range []string{"prefetch", "prefetch;prerender"} {
+		if a := s.sends(t, s.token(t, "heron"), at, nil, "Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Purpose", purpose); a.status != http.StatusForbidden {
+			t.Errorf("%s: got %d", purpose, a.status)
+		}
+	}
+	// A link is followed, and what a page of ours has is there.
+	for _, how := range [][]string{
+		{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+		{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"},
+		{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+	} {
+		if a := s.sends(t, s.token(t, "heron"), at, nil, how...); a.status != http.StatusOK {
+			t.Errorf("%v: got %d", how, a.status)
+		}
 	}
 }
