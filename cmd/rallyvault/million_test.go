@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -64,19 +65,30 @@ func (s *served) peakMiB() float64 {
 }
 
 // TestMemory: a million rows stream in and out while the server's process never
-// holds more than 160 MiB, the 64 MiB of a sign-in included. The long run has
-// the million, the short one enough rows that holding them would show.
+// holds more than 152 MiB, which are the 160 MB that are promised, the 64 MiB of a
+// sign-in and the pages included. The long run has the million, the short one enough
+// rows that holding them would show.
 func TestMemory(t *testing.T) {
 	if raced {
 		t.Skip("the race detector multiplies memory")
 	}
-	rows, limit := 250_000, 160.0 // MiB
+	rows, limit := 250_000, 150.0 // MiB
 	if os.Getenv("RALLYVAULT_LONG") != "" {
-		rows = 1_000_000
+		rows, limit = 1_000_000, 152
 	}
 	m := newMachine(t).asShipped()
 	m.setup()
 	srv := m.serve()
+	for _, lang := range []string{"en", "es"} {
+		resp, err := http.Get(srv.url + "/sign-in?lang=" + lang)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("got status %d from a page", resp.StatusCode)
+		}
+	}
 	m.login()
 	m.must("", "list", "create", "T", "--purpose", "P", "--fields", "name,email,phone,postal_code")
 	first := m.importMany(t, rows)
