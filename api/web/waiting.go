@@ -25,9 +25,6 @@ func (p *Pages) waits(c echo.Context, err error) error {
 	return p.done(c, "/waiting", "waits.noted", "until", p.frame(c, "waiting.title").Moment(until))
 }
 
-// lapsing are the acts to which silence does not agree; see vault's policy.
-var lapsing = []string{vault.ActRecovery, vault.ActExport, vault.ActHold, vault.ActLift}
-
 // A waitLine is an act that waits for a second person, as the reader sees it.
 type waitLine struct {
 	vault.Wait
@@ -40,9 +37,6 @@ type waitLine struct {
 func (w waitLine) Open() bool    { return w.Status == vault.WaitOpen }
 func (w waitLine) Agreed() bool  { return w.Status == vault.WaitAgreed }
 func (w waitLine) Refused() bool { return w.Status == vault.WaitRefused }
-
-// Lapses reports whether it ends if nobody answers; else it counts as agreed then.
-func (w waitLine) Lapses() bool { return slices.Contains(lapsing, w.Act) }
 
 // Permit reports whether it is agreed to, and is now for who asked to do.
 func (w waitLine) Permit() bool { return w.Act == vault.ActRecovery && w.Agreed() }
