@@ -26,7 +26,7 @@ func (s *Server) postPageBackup(c echo.Context, m *vault.Session) error {
 		return err
 	}
 	defer layer.Wipe()
-	err = kept("backup.rallyvault", func(c echo.Context, m *vault.Session) error {
+	err = attached(func(c echo.Context, m *vault.Session) error {
 		if layer.Len() == 0 {
 			return postBackup(c, m)
 		}
@@ -36,7 +36,7 @@ func (s *Server) postPageBackup(c echo.Context, m *vault.Session) error {
 			return err
 		}
 		return out.end()
-	})(c, m)
+	}, named("backup.rallyvault"))(c, m)
 	if err != nil && !c.Response().Committed {
 		return s.pages.BackupRefused(c, m, err)
 	}

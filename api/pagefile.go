@@ -46,7 +46,19 @@ func (s *Server) postExportMail(c echo.Context, m *vault.Session) error {
 }
 
 // Names of files that are handed to partners: neutral ones, see sharing.MessageName.
-func exportFile(c echo.Context) string    { return sharing.MessageName(vault.ExportID(c.Param("export"))) }
-func mailFile(c echo.Context) string      { return strings.TrimSuffix(exportFile(c), ".pgp") + ".eml" }
-func noticeFile(c echo.Context) string    { return sharing.NoticeName(vault.NoticeID(c.Param("notice"))) }
-func certificateFile(echo.Context) string { return "certificate.asc" }
+func exportFile(c echo.Context) string { return sharing.MessageName(vault.ExportID(c.Param("export"))) }
+func mailFile(c echo.Context) string   { return strings.TrimSuffix(exportFile(c), ".pgp") + ".eml" }
+func noticeFile(c echo.Context) string { return sharing.NoticeName(vault.NoticeID(c.Param("notice"))) }
+
+func peopleFile(c echo.Context) string {
+	switch c.QueryParam("format") {
+	case "vcard":
+		return "people.vcf"
+	case "json":
+		return "people.json"
+	}
+	return "people.csv"
+}
+
+// named is the same name for every file of a route.
+func named(name string) func(echo.Context) string { return func(echo.Context) string { return name } }

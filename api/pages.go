@@ -46,7 +46,7 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/lists/:list/people/:contact", s.page(s.openings, p.PostPerson))
 	e.GET("/lists/:list/people/:contact/erase", s.page(s.openings, p.GetErasePerson))
 	e.POST("/lists/:list/people/:contact/erase", s.page(s.openings, p.PostErasePerson))
-	e.GET("/lists/:list/contacts", s.page(s.streams, asFile(s.getContacts)))
+	e.GET("/lists/:list/contacts", s.page(s.streams, attached(s.getContacts, peopleFile)))
 	e.GET("/lists/:list/settings", s.page(s.light, p.GetSettings))
 	e.POST("/lists/:list/settings", s.page(s.openings, p.PostSettings))
 	e.GET("/lists/:list/calendar", s.page(s.light, p.GetCalendar))
@@ -112,11 +112,11 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.GET("/trail", s.page(s.openings, p.GetTrail))
 	e.POST("/trail/verify", s.page(s.openings, p.PostTrailVerify))
 	e.POST("/trail/compare", s.page(s.openings, p.PostTrailCompare))
-	e.GET("/trail/file", s.page(s.streams, kept("audit-trail.ndjson", s.getAuditExport)))
+	e.GET("/trail/file", s.page(s.streams, attached(s.getAuditExport, named("audit-trail.ndjson"))))
 	e.GET("/lists/:list/trail", s.page(s.openings, p.GetListTrail))
 	e.GET("/lists/:list/certificate", s.page(s.light, p.GetCertificate))
 	e.GET("/report", s.page(s.openings, p.GetReport))
-	e.GET("/report/file", s.page(s.openings, kept("report.json", s.getReport)))
+	e.GET("/report/file", s.page(s.openings, attached(s.getReport, named("report.json"))))
 	e.GET("/holds", s.page(s.openings, p.GetHolds))
 	e.POST("/holds", s.page(s.openings, p.Once(p.PostHold)))
 	e.POST("/holds/:hold/agree", s.page(s.openings, p.PostHoldAgree))
@@ -148,7 +148,7 @@ func (s *Server) pageRoutes(e *echo.Echo) {
 	e.POST("/notices/:notice", s.page(s.light, p.PostEndNotice))
 	e.GET("/notices/:notice/message", s.page(s.streams, attached(s.getNoticeMessage, noticeFile)))
 	e.GET("/signing-key", s.page(s.light, p.GetSigningKey))
-	e.GET("/signing-key/file", s.page(s.light, attached(s.getSigningKey, certificateFile)))
+	e.GET("/signing-key/file", s.page(s.light, attached(s.getSigningKey, named("certificate.asc"))))
 	e.GET("/signing-key/renewal", s.page(s.light, p.GetRenewSigning))
 	e.POST("/signing-key/renewal", s.page(s.openings, p.OnceShown(p.PostRenewSigning)))
 
@@ -178,33 +178,6 @@ func (s *Server) visitor(h echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		return unopened(h(c))
-	}
-}
-
-// asFile keeps people as a file, whose name says nothing of what is in it.
-func asFile(h memberHandler) memberHandler {
-	return func(c echo.Context, m *vault.Session) error {
-		name := "people.csv"
-		switch c.QueryParam("format") {
-		case "vcard":
-			name = "people.vcf"
-		case "json":
-			name = "people.json"
-		}
-		return kept(name, h)(c, m)
-	}
-}
-
-// kept has a browser keep an answer as a file. What is no answer is a page.
-func kept(name string, h memberHandler) memberHandler {
-	return func(c echo.Context, m *vault.Session) error {
-		header := c.Response().Header()
-		header.Set(echo.HeaderContentDisposition, `attachment; filename="`+name+`"`)
-		err := h(c, m)
-		if err != nil && !c.Response().Committed {
-			header.Del(echo.HeaderContentDisposition)
-		}
-		return err
 	}
 }
 
