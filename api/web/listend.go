@@ -44,7 +44,7 @@ var lives = []struct {
 func newEnd(now time.Time, form url.Values) endForm {
 	e := endForm{Prefix: "end"}
 	e.offer(now, "ends.", now, lastEnd(now), lastEnd(now), form)
-	stop := endOf(now.Add(vault.DefaultLife))
+	stop := endOfDay(now.Add(vault.DefaultLife))
 	e.Stop = &endChoice{endAtStop, "ends.stop", stop, form.Get("end") == endAtStop}
 	return e
 }
@@ -52,7 +52,7 @@ func newEnd(now time.Time, form url.Values) endForm {
 // earlierEnd offers the ends before the one that a list has.
 func earlierEnd(now, deadline time.Time, form url.Values) endForm {
 	e := endForm{Prefix: "earlier"}
-	e.offer(now, "ends.", now, endOf(deadline.AddDate(0, 0, -1)), lastEnd(now), form)
+	e.offer(now, "ends.", now, endOfDay(deadline.AddDate(0, 0, -1)), lastEnd(now), form)
 	return e
 }
 
@@ -68,12 +68,12 @@ func laterEnd(now, deadline time.Time, form url.Values) endForm {
 func (e *endForm) offer(from time.Time, keys string, first, last, most time.Time, form url.Values) {
 	chosen := form.Get(e.Prefix)
 	e.Day, e.OnADay = form.Get(e.Prefix+"-day"), chosen == endOnADay
-	e.Min, e.Max = endOf(first).Format(time.DateOnly), last.Format(time.DateOnly)
-	if !endOf(first).After(first) || keys == "longer." {
-		e.Min = endOf(first.AddDate(0, 0, 1)).Format(time.DateOnly)
+	e.Min, e.Max = endOfDay(first).Format(time.DateOnly), last.Format(time.DateOnly)
+	if !endOfDay(first).After(first) || keys == "longer." {
+		e.Min = endOfDay(first.AddDate(0, 0, 1)).Format(time.DateOnly)
 	}
 	for _, life := range lives {
-		until := endOf(later(from, life.months, life.days))
+		until := endOfDay(later(from, life.months, life.days))
 		if life.months == 12 && until.After(last) && last.Equal(most) {
 			until = last
 		}
@@ -114,18 +114,18 @@ func (e endForm) chosen(form url.Values) (end time.Time, stop bool, wrong string
 	if err != nil {
 		return end, false, "ends.wrong.day"
 	}
-	return endOf(at), false, ""
+	return endOfDay(at), false, ""
 }
 
-// endOf returns the last second of a day.
-func endOf(t time.Time) time.Time {
+// endOfDay is the last second of a day, UTC's: what a page calls "on Fri 19 Feb" is then.
+func endOfDay(t time.Time) time.Time {
 	y, m, d := t.UTC().Date()
 	return time.Date(y, m, d, 23, 59, 59, 0, time.UTC)
 }
 
 // lastEnd returns the last end of a day that a list may have.
 func lastEnd(now time.Time) time.Time {
-	last := endOf(now.Add(vault.MaxLife))
+	last := endOfDay(now.Add(vault.MaxLife))
 	if last.After(now.Add(vault.MaxLife)) {
 		last = last.AddDate(0, 0, -1)
 	}

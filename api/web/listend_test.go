@@ -112,7 +112,7 @@ func TestOtherEnds(t *testing.T) {
 			t.Errorf("%s is not later, or too late", c.Until)
 		}
 	}
-	if e := earlierEnd(now, endOf(now), nil); e.Possible() || e.Choices != nil {
+	if e := earlierEnd(now, endOfDay(now), nil); e.Possible() || e.Choices != nil {
 		t.Errorf("a list that ends today: got %+v", e)
 	}
 	if l := laterEnd(now, lastEnd(now), nil); l.Possible() || l.Choices != nil {

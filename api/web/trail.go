@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/mod/sumdb/tlog"
@@ -375,10 +374,4 @@ func (p *Pages) GetCertificate(c echo.Context, m *vault.Session) error {
 	}
 	c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="certificate-`+short(string(id))+`.txt"`)
 	return c.Blob(http.StatusOK, "text/plain; charset=utf-8", []byte(note))
-}
-
-// endOfDay is the last second of a day, UTC's: what a page calls "on Fri 19 Feb" is then.
-func endOfDay(t time.Time) time.Time {
-	y, m, d := t.UTC().Date()
-	return time.Date(y, m, d, 23, 59, 59, 0, time.UTC)
 }
