@@ -56,44 +56,57 @@ func (p *Pages) OnceShown(h memberHandler) memberHandler { return p.once(h, true
 func (p *Pages) once(h memberHandler, shown bool) memberHandler {
 	return func(c echo.Context, m *vault.Session) error {
 		f, err := form(c)
-		if field := f.Get(onceField); err != nil || field == "" || len(field) > maxOnceField {
+		if err != nil || onceOf(f) == "" {
 			return h(c, m)
 		}
-		ctx, token := c.Request().Context(), p.Token(c.Request())
-		for {
-			one, first := p.acts.begin(token, c.Request().URL.Path, f)
-			if first {
-				return p.firstTime(c, m, h, token, one, shown)
-			}
-			select {
-			case <-one.over:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			if err := m.Alive(); err != nil {
-				return err
-			}
-			// There is none if it was refused: it may be taken now.
-			if a := p.acts.answer(token, one); a != nil {
-				return p.sameAnswer(c, a)
-			}
+		return p.doOnce(c, p.Token(c.Request()), f, shown, m.Alive, func() error { return h(c, m) })
+	}
+}
+
+// onceOf is the field of a form, "" if it has none that is one.
+func onceOf(f url.Values) string {
+	if field := f.Get(onceField); len(field) <= maxOnceField {
+		return field
+	}
+	return ""
+}
+
+// doOnce does what a form asks for, or gives the answer that the same form has got of
+// whoever has the token, for as long as they are somebody by alive.
+func (p *Pages) doOnce(c echo.Context, token string, f url.Values, shown bool, alive, do func() error) error {
+	for {
+		one, first := p.acts.begin(token, c.Request().URL.Path, f)
+		if first {
+			return p.firstTime(c, token, one, shown, alive, do)
+		}
+		select {
+		case <-one.over:
+		case <-c.Request().Context().Done():
+			return c.Request().Context().Err()
+		}
+		if err := alive(); err != nil {
+			return err
+		}
+		// There is none if it was refused: it may be taken now.
+		if a := p.acts.answer(token, one); a != nil {
+			return p.sameAnswer(c, a)
 		}
 	}
 }
 
 // firstTime does what a form asks for and keeps the answer, unless it was refused.
-func (p *Pages) firstTime(c echo.Context, m *vault.Session, h memberHandler, token string, one *onceForm, shown bool) error {
+func (p *Pages) firstTime(c echo.Context, token string, one *onceForm, shown bool, alive, do func() error) error {
 	var a *onceAnswer
 	defer func() { p.acts.end(token, one, a) }()
 	kept := new(onceAnswer)
 	if shown {
 		c.Set(onceKey, kept)
 	}
-	if err := h(c, m); err != nil {
+	if err := do(); err != nil {
 		return err
 	}
 	kept.To = c.Response().Header().Get(echo.HeaderLocation)
-	if (kept.To != "" || kept.Page != nil) && m.Alive() == nil {
+	if (kept.To != "" || kept.Page != nil) && alive() == nil {
 		a = kept
 	}
 	return nil

@@ -191,3 +191,30 @@ func TestSheetIsAddedOnce(t *testing.T) {
 		t.Errorf("got %v", who)
 	}
 }
+
+// TestSetUpOnce: two clicks on the button of the set-up, which takes its time, show the
+// recovery sheets and not that the link is used. Nobody is shown them who has the link
+// alone.
+func TestSetUpOnce(t *testing.T) {
+	s := newSite(t)
+	at := s.server.SetupPath()
+	in := url.Values{"once": {onceOf(t, s.sends(t, "", at, nil).body)}, "organisation": {organisation}, "handle": {"heron"}, "passphrase": {passphrase}, "again": {passphrase}, "recovery": {"2/3"}, "silence": {"off"}}
+	var answers [3]answer
+	var all sync.WaitGroup
+	for i := range 2 {
+		all.Go(func() { answers[i] = s.sends(t, "", at, in) })
+	}
+	all.Wait()
+	answers[2] = s.sends(t, "", at, in)
+	for i, a := range answers {
+		if a.status != http.StatusOK || strings.Count(a.body, "BEGIN RALLYVAULT SHARE") != 3 || a.body != answers[0].body {
+			t.Errorf("answer %d is %d %s", i, a.status, a.body)
+		}
+	}
+	in.Del("once")
+	for path, form := range map[string]url.Values{at: in, at + "?": nil, at + "?x=1": {}, s.server.SetupPath(): in} {
+		if a := s.sends(t, "", path, form); a.status != http.StatusNotFound || strings.Contains(a.body, "RALLYVAULT SHARE") {
+			t.Errorf("%s: got %d %s", path, a.status, a.body)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -94,17 +95,29 @@ func (p *Pages) GetSetup(c echo.Context) error {
 }
 
 // PostSetup handles POST /setup/:token. The link stops working when the vault is
-// founded; a form that was refused may be sent again.
+// founded; a form that was refused may be sent again. The same form gets the same
+// answer: making keys takes its time, in which people press again, and nobody else could
+// show them their sheets.
 func (p *Pages) PostSetup(c echo.Context) error {
+	form, err := form(c)
+	if err != nil {
+		return err
+	}
+	do := func() error { return p.setUp(c, form) }
+	field := onceOf(form)
+	if field == "" {
+		return do()
+	}
+	// Links are in logs: whoever has one has no answer by it.
+	return p.doOnce(c, c.Param("token")+"\n"+field, form, true, p.vault.Available, do)
+}
+
+func (p *Pages) setUp(c echo.Context, form url.Values) error {
 	// Held throughout: of two forms sent at once, the second finds no link.
 	p.link.mu.Lock()
 	defer p.link.mu.Unlock()
 	if !p.opens(c.Param("token")) {
 		return notFound()
-	}
-	form, err := form(c)
-	if err != nil {
-		return err
 	}
 	page := setupPage{frame: p.frame(c, "setup.title"), Organisation: form.Get("organisation"), Handle: form.Get("handle"),
 		Words:    words.New(),
