@@ -87,7 +87,7 @@ func (d *desks) put(token string, now time.Time, k *desk) error {
 	}
 	d.dropLocked(id)
 	for len(d.of) > 0 && d.size+len(one.sealed) > maxDesks {
-		d.dropLocked(d.firstToEnd())
+		d.dropLocked(d.largest())
 	}
 	d.of[id] = one
 	d.size += len(one.sealed)
@@ -102,14 +102,16 @@ func (d *desks) put(token string, now time.Time, k *desk) error {
 	return nil
 }
 
-func (d *desks) firstToEnd() (first [sha256.Size]byte) {
-	var ends time.Time
-	for id, one := range d.of {
-		if ends.IsZero() || one.ends.Before(ends) {
-			first, ends = id, one.ends
+// largest is the desk that makes way for others, of several such the first to end: whoever
+// fills the room with headings of a megabyte puts nobody else's away.
+func (d *desks) largest() (id [sha256.Size]byte) {
+	var most *sealedDesk
+	for of, one := range d.of {
+		if most == nil || len(one.sealed) > len(most.sealed) || len(one.sealed) == len(most.sealed) && one.ends.Before(most.ends) {
+			id, most = of, one
 		}
 	}
-	return first
+	return id
 }
 
 // open returns the desk of a session, nil if it has none.
