@@ -375,3 +375,65 @@ func TestWhatBrowsersKeep(t *testing.T) {
 		t.Errorf("got %d inputs", inputs)
 	}
 }
+
+// TestPagesAfterTheEnd: whoever's session has ended, in whatever way, gets no page and
+// has no form taken, also one that was open on the screen with the answer to it kept.
+func TestPagesAfterTheEnd(t *testing.T) {
+	w := newWorld(t, true)
+	one := map[string][]string{}
+	for param, ids := range w.ids {
+		one[param] = ids[:1]
+	}
+	open := []string{"/sign-in", "/join", "/session", "/setup/:token", "/handover/:token", "/static/:file"}
+	fresh := url.Values{"once": {"AAAAAAAAAAAAAAAAAAAAAAAAAA"}, "handle": {"newcomer"}, "role": {"member"}}
+	heron, crane := w.session(t, "heron"), w.session(t, "crane")
+	for _, end := range []struct {
+		how, handle string
+		do          func(token string) error
+	}{
+		{"signed out", "heron", func(token string) error { w.sends(t, token, "/sign-out", url.Values{}); return nil }},
+		{"ended from another device", "heron", func(string) error { _, err := heron.EndAll(t.Context(), true); return err }},
+		{"a new passphrase", "egret", func(token string) error {
+			a := w.sends(t, token, "/passphrase", url.Values{"old": {passphrase}, "passphrase": {"another " + passphrase}, "again": {"another " + passphrase}})
+			if a.status != http.StatusSeeOther {
+				t.Errorf("got %d %s", a.status, a.body)
+			}
+			return nil
+		}},
+		{"reset", "finch", func(string) error { _, err := heron.ResetMember(t.Context(), "finch"); return err }},
+		{"disabled", "stork", func(string) error { return heron.DisableMember(t.Context(), "stork") }},
+		{"not used", "heron", func(token string) error {
+			err := w.vault.LimitIdle(token, 15*time.Minute)
+			w.clock.advance(15 * time.Minute)
+			return err
+		}},
+		{"locked down", "heron", func(string) error { _, err := crane.LockDown(t.Context()); return err }},
+	} {
+		token := w.token(t, end.handle)
+		before := w.sends(t, token, "/group", fresh)
+		if before.status != http.StatusOK && before.status != http.StatusForbidden {
+			t.Fatalf("%s: got %d %s", end.how, before.status, before.body)
+		}
+		fresh.Set("handle", fresh.Get("handle")+"x")
+		last := url.Values{"once": fresh["once"], "handle": {strings.TrimSuffix(fresh.Get("handle"), "x")}, "role": {"member"}}
+		if err := end.do(token); err != nil {
+			t.Fatalf("%s: %v", end.how, err)
+		}
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			for _, route := range pageRoutes(t, method) {
+				if slices.Contains(open, route) && method+route != "POST/session" {
+					continue
+				}
+				for _, path := range filled(route, one) {
+					in := last
+					if method == http.MethodGet {
+						in = nil
+					}
+					if a := w.sends(t, token, path, in); a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), "/sign-in") || a.body != "" {
+						t.Errorf("%s: %s %s: got %d to %q %s", end.how, method, path, a.status, a.header.Get("Location"), a.body)
+					}
+				}
+			}
+		}
+	}
+}
