@@ -218,3 +218,35 @@ func TestSetUpOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestErasedOnce: two clicks on the button that erases somebody show whom to tell, and
+// not that there is nobody.
+func TestErasedOnce(t *testing.T) {
+	s := founded(t)
+	m := s.session(t, "heron")
+	list := shared(t, m, 2, 0, 0)
+	e := sendTo(t, m, list, 30, ally(t, m, "Quillfeather Aid", newAllyKey(t, 0)))
+	heron := s.token(t, "heron")
+	if a := s.sends(t, heron, "/exports/"+string(e.ID)+"/message", nil); a.status != http.StatusOK {
+		t.Fatalf("got %d", a.status)
+	}
+	ids, _ := people(t, m, list)
+	at := "/lists/" + string(list) + "/people/" + string(ids[0]) + "/erase"
+	for _, tt := range []struct {
+		path string
+		see  url.Values
+		in   url.Values
+	}{
+		{at, nil, url.Values{"where": {"here"}}},
+		{"/erase", url.Values{"email": {"agreed1@rally.example"}}, url.Values{"email": {"agreed1@rally.example"}, "phone": {""}, "sure": {"yes"}}},
+	} {
+		tt.in.Set("once", onceOf(t, s.sends(t, heron, tt.path, tt.see).body))
+		first, second := s.sends(t, heron, tt.path, tt.in), s.sends(t, heron, tt.path, tt.in)
+		if first.status != http.StatusOK || second.status != http.StatusOK || !strings.Contains(second.body, "Quillfeather Aid") || first.body != second.body {
+			t.Errorf("%s: got %d and then %d %s", tt.path, first.status, second.status, second.body)
+		}
+	}
+	if _, who := people(t, m, list); len(who) != 0 {
+		t.Errorf("left are %v", who)
+	}
+}
