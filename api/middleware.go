@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/rallyvault/rallyvault/api/web"
 	"github.com/rallyvault/rallyvault/vault"
 )
 
@@ -269,7 +270,11 @@ func unasked(r *http.Request) bool {
 		return true
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
-	case "cross-site", "same-site":
+	case "cross-site":
+	case "same-site":
+		if web.IsFile(r.URL.Path) { // see there: the cookie is sent, so nothing asks again
+			return true
+		}
 	default:
 		return false
 	}

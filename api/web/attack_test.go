@@ -101,6 +101,13 @@ func TestHostileLinks(t *testing.T) {
 		if a := s.sends(t, "", path, nil, "Sec-Fetch-Site", "cross-site"); a.status != http.StatusOK || !strings.Contains(a.body, `content="0;url=`+to+`"`) {
 			t.Errorf("%s: got %d %s", path, a.status, a.body)
 		}
+		want := http.StatusOK
+		if file {
+			want = http.StatusForbidden
+		}
+		if a := s.sends(t, token, path, nil, "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"); a.status != want || file && a.header.Get("Content-Disposition") != "" {
+			t.Errorf("%s from another host of the domain: got %d", path, a.status)
+		}
 		a := s.sends(t, "", path, nil)
 		if at := a.header.Get("Location"); a.status != http.StatusSeeOther || strings.Contains(at, "next=") == file {
 			t.Errorf("%s: got %d to %q", path, a.status, at)

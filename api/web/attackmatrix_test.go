@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rallyvault/rallyvault/api/web"
 	"github.com/rallyvault/rallyvault/sharing"
 	"github.com/rallyvault/rallyvault/vault"
 	"github.com/rallyvault/rallyvault/vault/audit"
@@ -163,6 +164,10 @@ func TestWhatPagesTell(t *testing.T) {
 				a := w.sends(t, token, path, nil)
 				if a.status == http.StatusOK {
 					seen++
+					at, _, _ := strings.Cut(path, "?")
+					if file := a.header.Get("Content-Disposition") != ""; file != web.IsFile(at) {
+						t.Errorf("%s is a file: %t, and taken for the other", route, file)
+					}
 				}
 				for _, word := range who.unknown {
 					if strings.Contains(a.body, word) || strings.Contains(a.header.Get("Content-Disposition"), word) {

@@ -148,14 +148,15 @@ func here(c echo.Context) string {
 func ours(to string) string {
 	u, err := url.Parse(to)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(to, "/") ||
-		strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n\t") || strings.HasPrefix(u.Path, "/sign-in") || isFile(u.Path) {
+		strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n\t") || strings.HasPrefix(u.Path, "/sign-in") || IsFile(u.Path) {
 		return "/"
 	}
 	return to
 }
 
-// isFile reports whether a path is of something that a browser keeps as a file.
-func isFile(at string) bool {
+// IsFile reports whether a path is of something that a browser keeps as a file, to which
+// no link of another site leads.
+func IsFile(at string) bool {
 	switch path.Base(at) {
 	case "calendar", "contacts", "file", "message":
 		return true
