@@ -34,7 +34,7 @@ type Config struct {
 	Vault *vault.Vault
 	Log   *slog.Logger
 
-	// Loopback says that the server listens on a loopback address. Requests
+	// Loopback says that people reach the server at a loopback address. Requests
 	// that name another host are then refused: a page of that name could have
 	// been pointed at this machine (DNS rebinding).
 	Loopback bool
