@@ -77,7 +77,9 @@ type asset struct {
 
 // What all Pages share is read once, as it is the same.
 var (
-	parsed = sync.OnceValue(func() *template.Template { return template.Must(template.ParseFS(files, "templates/*.html")) })
+	parsed = sync.OnceValue(func() *template.Template {
+		return apart(template.Must(template.New("").Funcs(apartFuncs).ParseFS(files, "templates/*.html")))
+	})
 	packed = sync.OnceValue(readAssets)
 )
 
