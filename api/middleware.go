@@ -283,9 +283,13 @@ func unasked(r *http.Request) bool {
 }
 
 // checkReady refuses everything while the vault is not available, all but the set-up
-// before it is founded, and all but the certificate once it has been shut down.
+// before it is founded, and all but the certificate once it has been shut down. The page
+// that says so has its style all the same.
 func (s *Server) checkReady(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if strings.HasPrefix(c.Path(), "/static/") {
+			return next(c)
+		}
 		if err := s.vault.Available(); err != nil {
 			if vault.KindOf(err) == vault.Gone && afterTheEnd(c.Path()) {
 				return next(c)
@@ -302,5 +306,5 @@ func (s *Server) checkReady(next echo.HandlerFunc) echo.HandlerFunc {
 
 // beforeTheBeginning reports whether a route is answered before the vault is set up.
 func beforeTheBeginning(route string) bool {
-	return route == "/v1/health" || strings.HasPrefix(route, "/setup/") || strings.HasPrefix(route, "/static/")
+	return route == "/v1/health" || strings.HasPrefix(route, "/setup/")
 }

@@ -47,6 +47,9 @@ func TestClockBehind(t *testing.T) {
 	h.list(t)
 	behind.Store(int64(time.Hour))
 	for op := range h.ops {
+		if strings.HasSuffix(op, " /static/{file}") {
+			continue // the page that says so has its style
+		}
 		method, path, _ := strings.Cut(op, " ")
 		path = strings.NewReplacer("{list}", absent, "{contact}", absent, "{batch}", absent, "{token}", "x", "{file}", "x").Replace(path)
 		a := h.do(t, method, path, "")

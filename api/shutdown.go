@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -15,7 +14,7 @@ import (
 // The audit trail is not: until then it is for members, and nobody can sign in any
 // more. Whoever has the data directory has it, see rallyvault audit export --data.
 func afterTheEnd(route string) bool {
-	return route == "/" || route == "/v1/certificate" || strings.HasPrefix(route, "/static/")
+	return route == "/" || route == "/v1/certificate"
 }
 
 // postShutdown handles POST /v1/shutdown.
