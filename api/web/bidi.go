@@ -5,12 +5,13 @@ import (
 	"html/template"
 	"strings"
 	"text/template/parse"
+	"unicode"
 )
 
-// apart has templates print what stands in a bdi element without the characters that
-// say in which direction it is written. A browser keeps the text of the element apart
-// by such characters of its own, from U+2068 to U+2069 (UAX #9 §2.4.2), and a U+2069 in
-// the text ends that early: a title could then turn round the words after it.
+// apart has templates print what stands in a bdi element so that it stays there. A
+// browser keeps the direction of the text apart by characters of its own, from U+2068 to
+// U+2069 (UAX #9 §2.4.2), and a U+2069 in the text ends that early: a title could then
+// turn round the words after it. Marks that are piled up on a letter cover the lines above.
 func apart(all *template.Template) *template.Template {
 	for _, t := range all.Templates() {
 		if t.Tree != nil {
@@ -21,12 +22,20 @@ func apart(all *template.Template) *template.Template {
 }
 
 // apartFuncs are what apart puts into templates.
-var apartFuncs = template.FuncMap{"undirected": undirected}
+var apartFuncs = template.FuncMap{"contained": contained}
 
-// undirected takes embeddings, overrides and isolates out of a text.
-func undirected(v any) string {
+// maxMarks is how many marks of one letter are printed. No spelling has so many.
+const maxMarks = 8
+
+// contained takes embeddings, overrides and isolates out of a text, and all but the first
+// marks of a letter.
+func contained(v any) string {
+	marks := 0
 	return strings.Map(func(r rune) rune {
-		if r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
+		if marks++; !unicode.IsMark(r) {
+			marks = 0
+		}
+		if marks > maxMarks || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
 			return -1
 		}
 		return r
@@ -51,7 +60,7 @@ func within(list *parse.ListNode, in bool) bool {
 			}
 		case *parse.ActionNode:
 			if in && len(n.Pipe.Decl) == 0 {
-				n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{NodeType: parse.NodeCommand, Args: []parse.Node{parse.NewIdentifier("undirected").SetPos(n.Pos)}})
+				n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{NodeType: parse.NodeCommand, Args: []parse.Node{parse.NewIdentifier("contained").SetPos(n.Pos)}})
 			}
 		case *parse.IfNode:
 			branch(&n.BranchNode)

@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// TestApart: whatever stands in a bdi element has no characters that lead out of it.
+// TestApart: whatever stands in a bdi element has no characters or marks that lead out of it.
 func TestApart(t *testing.T) {
-	const said = "\u2069\u202ea\u202c\u2066b</bdi>\u2069\u202ac"
-	const want = "ab&lt;/bdi&gt;c"
+	said := "\u2069\u202ea\u202c\u2066b</bdi>\u2069\u202ac" + strings.Repeat("\u0301", 100) + "d\u0301"
+	want := "ab&lt;/bdi&gt;c" + strings.Repeat("\u0301", 8) + "d\u0301"
 	for _, tt := range []struct{ text, want string }{
 		{`<p><bdi>{{.}}</bdi></p>`, `<p><bdi>` + want + `</bdi></p>`},
-		{`<bdi class="cap">{{. | print}}</bdi>: {{len .}}`, `<bdi class="cap">` + want + `</bdi>: 27`},
+		{`<bdi class="cap">{{. | print}}</bdi>: {{len .}}`, `<bdi class="cap">` + want + `</bdi>: 230`},
 		{`{{if .}}<bdi>{{.}}{{else}}<bdi>{{end}}{{.}}</bdi>`, `<bdi>` + want + want + `</bdi>`},
 		{`<bdi>{{with .}}<a>{{.}}</a>{{end}}{{if not .}}{{else}}{{.}}{{end}}</bdi>`, `<bdi><a>` + want + `</a>` + want + `</bdi>`},
 		{`<bdi></bdi>{{range $x := 2}}{{end}}{{$y := .}}<bdi>{{$y}}</bdi>`, `<bdi></bdi><bdi>` + want + `</bdi>`},

@@ -108,7 +108,10 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 }
 
 // founded starts a service whose first organiser is heron.
-func founded(t testing.TB) *site {
+func founded(t testing.TB) *site { t.Helper(); return foundedAs(t, organisation) }
+
+// foundedAs is founded for a group of another name.
+func foundedAs(t testing.TB, organisation string) *site {
 	t.Helper()
 	s := newSite(t)
 	signing, err := sharing.NewSigning(organisation, time.Now())
@@ -268,18 +271,21 @@ func (b *tab) try(actions ...chromedp.Action) error {
 	return chromedp.Run(ctx, actions...)
 }
 
-// leave runs an action that makes the browser load another page, and waits for that.
-func (b *tab) leave(actions ...chromedp.Action) {
+// leave runs an action that makes the browser load another page, waits for that, and
+// returns its answer.
+func (b *tab) leave(actions ...chromedp.Action) *network.Response {
 	b.t.Helper()
 	b.mu.Lock()
 	b.asked, b.bytes = nil, map[string]int64{}
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	if _, err := chromedp.RunResponse(ctx, actions...); err != nil {
+	resp, err := chromedp.RunResponse(ctx, actions...)
+	if err != nil {
 		b.picture("failed")
 		b.t.Fatalf("%v\nat %s\n%s", err, b.at(), b.text("body"))
 	}
+	return resp
 }
 
 // visit loads a page of the site by its path.

@@ -31,7 +31,11 @@
 // Trusted Types are on and no policy is allowed, so a script cannot make text into
 // markup. Writes from other sites are refused by package api before a handler runs.
 // Nothing that is about a person stands in a URL: who is looked for, and what is
-// typed, goes in the body of a form.
+// typed, goes in the body of a form. What somebody typed stands in a bdi element, which
+// it does not get out of (bidi.go), or fills a block of its own.
+//
+// TestEveryPage has every page in every state it can be in, and fails for a route or a
+// template that it has not: a new page is one line of its table.
 //
 // Handlers call package vault as those of the API do, and never pick the status of an
 // error: package api has the one table, and asks Fail for the page. Which routes there

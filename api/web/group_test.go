@@ -98,6 +98,7 @@ func entries(t testing.TB, m *vault.Session) map[audit.Act]int {
 // TestDeadlineHoldAndEnd is the story of an end, in a browser: a list goes at its
 // deadline, another one does not as a hold is on it, and then the group ends.
 func TestDeadlineHoldAndEnd(t *testing.T) {
+	t.Parallel()
 	for _, scripts := range []bool{true, false} {
 		t.Run(map[bool]string{true: "scripts", false: "no scripts"}[scripts], func(t *testing.T) {
 			s := founded(t)
@@ -199,6 +200,7 @@ func TestDeadlineHoldAndEnd(t *testing.T) {
 // TestEndByDateAndSilence: in words, nothing preselected, and a second organiser is asked
 // where there is one.
 func TestEndByDateAndSilence(t *testing.T) {
+	t.Parallel()
 	s := founded(t)
 	m := s.session(t, "heron")
 	b := s.open(t, "en")
@@ -323,6 +325,7 @@ func TestHoldOfTwo(t *testing.T) {
 // TestTrailCode: the code of the page is that of the trail, and a wrong one is told from
 // the same.
 func TestTrailCode(t *testing.T) {
+	t.Parallel()
 	s := founded(t)
 	m := s.session(t, "heron")
 	list := rallyOf(t, s, m, "Spring rally", 48*time.Hour)
@@ -419,6 +422,7 @@ func TestTrailCode(t *testing.T) {
 // TestBackupByPage: the file that the page gives is a backup, under the passphrase if there
 // is one, which is nowhere else.
 func TestBackupByPage(t *testing.T) {
+	t.Parallel()
 	s := founded(t)
 	m := s.session(t, "heron")
 	rallyOf(t, s, m, "Spring rally", 48*time.Hour)
@@ -581,6 +585,7 @@ func TestGroupPagesAreNotForAll(t *testing.T) {
 // TestReportPrints: on paper the report has what the screen has, without what only a
 // screen needs.
 func TestReportPrints(t *testing.T) {
+	t.Parallel()
 	s := founded(t)
 	m := s.session(t, "heron")
 	rallyOf(t, s, m, "Spring rally", 48*time.Hour)
@@ -608,67 +613,5 @@ func TestReportPrints(t *testing.T) {
 	}
 	if got := b.text("main"); strings.Contains(got, "Testperson") || !strings.Contains(got, s.vault.ID()) {
 		t.Errorf("got %s", got)
-	}
-}
-
-// TestGroupPagesToLookAt: each in every language, narrow and wide.
-func TestGroupPagesToLookAt(t *testing.T) {
-	needAxe(t)
-	s := founded(t)
-	m := s.session(t, "heron")
-	s.join(t, m, "crane", vault.Organiser)
-	rallyOf(t, s, m, "Neighbours' night", 40*24*time.Hour)
-	list := rallyOf(t, s, m, "Spring rally <img src=x onerror=alert(1)>", 90*24*time.Hour)
-	gone := rallyOf(t, s, m, "Old list", 24*time.Hour)
-	s.pass(t, 73*time.Hour)
-	m = s.session(t, "heron")
-	if err := m.SetSilence(t.Context(), "365d"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.Shutdown(t.Context(), s.clock.now().Add(40*24*time.Hour)); vault.KindOf(err) != vault.Waiting {
-		t.Fatal(err)
-	}
-	h, err := m.SetHold(t.Context(), list, "A letter from the county came on Monday; {{.}} <b>ask</b> the lawyer")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const most = 100_000 // bytes over the wire
-	for _, lang := range languages() {
-		b := s.open(t, lang)
-		look := func(name, path string) {
-			b.visit(path)
-			for _, pixels := range []int64{1280, 320} {
-				b.wide(pixels)
-				b.picture(lang + name + map[int64]string{1280: "-wide", 320: "-narrow"}[pixels])
-				b.accessible()
-			}
-			b.wide(1280)
-			if n := b.weight(); n > most {
-				t.Errorf("%s: %d bytes over the wire, want at most %d", path, n, most)
-			}
-		}
-		b.signIn("crane")
-		b.visit("/?lang=" + lang)
-		look("trail", "/trail")
-		look("list-trail", "/lists/"+string(list)+"/trail")
-		look("trail-gone", "/lists/"+string(gone)+"/trail")
-		look("report", "/report")
-		look("holds", "/holds")
-		look("lift", "/holds/"+string(h.ID)+"/lift")
-		look("end", "/end")
-		look("end-now", "/end/now")
-		look("keep", "/keep")
-		if lang != "en" {
-			continue
-		}
-		b.press(`a[href="/end"]`)
-		b.press(`form[action="/end/silence"] button`)
-		b.visit("/trail")
-		b.click("summary")
-		b.fill("#size", "3", "#theirs", "no code")
-		b.press(`form[action="/trail/compare"] button`)
-		b.wide(320)
-		b.picture("compare-wrong")
-		b.accessible()
 	}
 }

@@ -15,6 +15,7 @@ import (
 )
 
 func TestSignInAndOut(t *testing.T) {
+	t.Parallel()
 	for _, scripts := range []bool{true, false} {
 		t.Run(map[bool]string{true: "scripts", false: "no scripts"}[scripts], func(t *testing.T) {
 			s := founded(t)
@@ -65,6 +66,7 @@ func TestSignInAndOut(t *testing.T) {
 }
 
 func TestNothingIsLeftInTheBrowser(t *testing.T) {
+	t.Parallel()
 	s := founded(t)
 	b := s.open(t, "en")
 	b.signIn("heron")
@@ -106,6 +108,7 @@ func TestNothingIsLeftInTheBrowser(t *testing.T) {
 // TestIdle: a page that nobody uses is signed out, in the browser as well as in the
 // service, and one that somebody types into is not.
 func TestIdle(t *testing.T) {
+	t.Parallel()
 	s := founded(t)
 	b := s.open(t, "en")
 	b.signIn("heron")

@@ -28,6 +28,7 @@ func (b *tab) slow(rate float64) {
 // is typed, a total that differs is said before anything is saved, and what was refused
 // comes back to be mended.
 func TestTypingStory(t *testing.T) {
+	t.Parallel()
 	s := founded(t)
 	m := s.session(t, "heron")
 	list := rally(t, m, "Spring rally", false)
@@ -125,6 +126,7 @@ func TestTypingStory(t *testing.T) {
 
 // TestTypingWithoutScripts: the grid is a form with twenty rows.
 func TestTypingWithoutScripts(t *testing.T) {
+	t.Parallel()
 	s := founded(t)
 	m := s.session(t, "heron")
 	list := rally(t, m, "Spring rally", false)

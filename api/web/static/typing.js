@@ -53,8 +53,9 @@
   body.addEventListener("focusin", (e) => {
     if (e.target.tagName !== "INPUT") return;
     before.set(e.target, e.target.value);
-    if (e.target.closest("tr") === body.lastElementChild) more();
   });
+  // Not when the last row is come to: the tab key would never get out of the grid.
+  body.addEventListener("input", (e) => { if (e.target.closest("tr") === body.lastElementChild) more(); });
   body.addEventListener("keydown", (e) => {
     if (e.target.tagName !== "INPUT" || e.isComposing || e.ctrlKey || e.metaKey || e.altKey) return;
     switch (e.key) {
