@@ -54,14 +54,14 @@ func filled(route string, with map[string][]string) (out []string) {
 	return out
 }
 
-// A world has a bit of everything, with words by which each bit is known on a page.
-type world struct {
+// A target has a bit of everything, with words by which each bit is known on a page.
+type target struct {
 	*site
 	ids map[string][]string
 }
 
-// newWorld makes one; with holds nothing of it can be destroyed.
-func newWorld(t testing.TB, holds bool) *world {
+// newTarget makes one; with holds nothing of it can be destroyed.
+func newTarget(t testing.TB, holds bool) *target {
 	s := founded(t)
 	heron := s.session(t, "heron")
 	s.join(t, heron, "crane", vault.Organiser)
@@ -71,7 +71,7 @@ func newWorld(t testing.TB, holds bool) *world {
 	s.clock.advance(74 * time.Hour)
 	heron = s.session(t, "heron")
 	crane, egret := s.session(t, "crane"), s.session(t, "egret")
-	w := &world{s, map[string][]string{"act": {"disable", "reset", "promote", "erase"}, "field": {"name", "email"}, "file": {"x"}, "token": {"x"}, "held": {"00000000-0000-4000-8000-000000000000"}}}
+	w := &target{s, map[string][]string{"act": {"disable", "reset", "promote", "erase"}, "field": {"name", "email"}, "file": {"x"}, "token": {"x"}, "held": {"00000000-0000-4000-8000-000000000000"}}}
 	have := func(param string, ids ...string) { w.ids[param] = append(w.ids[param], ids...) }
 	must := func(err error) {
 		t.Helper()
@@ -143,7 +143,7 @@ func newWorld(t testing.TB, holds bool) *world {
 // TestWhatPagesTell: no page tells anybody what is not theirs to know, whatever ids are
 // in its path.
 func TestWhatPagesTell(t *testing.T) {
-	w := newWorld(t, true)
+	w := newTarget(t, true)
 	personal := []string{"Openperson", "Openmail", "12125550101"}
 	organisers := []string{"Partnername", "Exportpurpose", "Holdreason"}
 	hidden := []string{"Herstitle", "Herspurpose", "Hersperson", "Hersmail", "12125550102", "Histitle", "Hispurpose", "Hisperson", "Hismail", "12125550103"}
@@ -204,7 +204,7 @@ func TestWhatPagesTell(t *testing.T) {
 // TestWhatFormsDo: no form of any page does for anybody what is not theirs to do,
 // whatever ids are in its path and whatever is in it. What was done stands in the trail.
 func TestWhatFormsDo(t *testing.T) {
-	w := newWorld(t, false)
+	w := newTarget(t, false)
 	day := func(n int) string { return w.clock.now().UTC().AddDate(0, 0, n).Format(time.DateOnly) }
 	k := newAllyKey(t, 0)
 	base := url.Values{"title": {"Taken"}, "purpose": {"Taken"}, "reason": {"Taken"}, "add-reason": {"Taken"}, "later-reason": {"Taken"}, "field": {"name"}, "fields": {"name"},
@@ -270,7 +270,7 @@ func TestWhatFormsDo(t *testing.T) {
 // TestIdsOfOtherLists: what is of one list is nothing on the path of another, also for
 // who is a steward of both, and a sheet waits for the session that brought it alone.
 func TestIdsOfOtherLists(t *testing.T) {
-	w := newWorld(t, false)
+	w := newTarget(t, false)
 	heron, crane := w.token(t, "heron"), w.token(t, "crane")
 	list, contact, batch := w.ids["list"], w.ids["contact"], w.ids["batch"]
 	typed := w.sends(t, heron, "/lists/"+list[0]+"/type", url.Values{"cell.name": {"Cy Gray"}, "cell.email": {"cy@rally.example"}})
@@ -326,7 +326,7 @@ var (
 // its memory of forms have nothing in them that somebody who borrows the phone could
 // read.
 func TestWhatBrowsersKeep(t *testing.T) {
-	w := newWorld(t, true)
+	w := newTarget(t, true)
 	words := []string{"Open", "Hers", "His", "mail@", "+1212", "Partnername", "Exportpurpose", "reason", "heron", "crane", "wren"}
 	inputs := 0
 	look := func(path, body string) {
@@ -384,7 +384,7 @@ func TestWhatBrowsersKeep(t *testing.T) {
 // TestPagesAfterTheEnd: whoever's session has ended, in whatever way, gets no page and
 // has no form taken, also one that was open on the screen with the answer to it kept.
 func TestPagesAfterTheEnd(t *testing.T) {
-	w := newWorld(t, true)
+	w := newTarget(t, true)
 	one := map[string][]string{}
 	for param, ids := range w.ids {
 		one[param] = ids[:1]
