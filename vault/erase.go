@@ -225,13 +225,11 @@ func (e *Erasure) add(list ListID, done erased) {
 
 // eraseIn erases what choose finds in one list, and leaves tombstones. by is
 // the field by whose value it was looked for. Erasing does not wait for an
-// import to end; if another change is quicker, it begins again.
+// import to end; if another change is quicker, it begins again. A hold refuses it if
+// there is somebody to erase.
 func (s *Session) eraseIn(ctx context.Context, id ListID, by sheet.Field, choose func(m *statement) ([]place, error)) (done erased, err error) {
-	if _, _, err := s.open(id); err == nil && s.v.held(id) {
-		return done, errHeld("vault.Erase")
-	}
 	for range 8 {
-		if done, err = s.eraseOnce(ctx, id, by, choose); KindOf(err) != Conflict {
+		if done, err = s.eraseOnce(ctx, id, by, choose); KindOf(err) != Conflict || hasCode(err, codeHeld) {
 			break
 		}
 	}
@@ -247,6 +245,9 @@ func (s *Session) eraseOnce(ctx context.Context, id ListID, by sheet.Field, choo
 	places, err := choose(m)
 	if err != nil {
 		return done, err
+	}
+	if len(places) > 0 && s.v.held(id) {
+		return done, errHeld("vault.Erase")
 	}
 	for i := range places {
 		places[i].by = by

@@ -60,7 +60,12 @@ func TestHoldKeeps(t *testing.T) {
 			} {
 				refused(t, what, err, vault.Conflict, "held", "")
 			}
-			// What destroys nothing goes on.
+			// What destroys nothing goes on, and who is on no held list is not there to be kept.
+			for _, where := range []vault.ListID{list, ""} {
+				if e, err := s.EraseByAddress(ctx, where, "nobody@example.org", ""); err != nil || e.Erased != 0 {
+					t.Errorf("erasing somebody who is not on it: got %+v, %v", e, err)
+				}
+			}
 			must(t)(s.EditList(ctx, list, vault.ListEdit{Title: &title}))
 			if err := s.CorrectContact(ctx, list, ids[0], nil, "no"); err != nil {
 				t.Error(err)

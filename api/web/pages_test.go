@@ -399,6 +399,7 @@ func (w *world) states(t *testing.T) (all []state) {
 	// Nobody is signed in.
 	loads("sign-in", "/sign-in?why=idle&next="+url.QueryEscape("/"+h[1]))
 	refused("sign-in-wrong", "/sign-in", url.Values{"handle": {h[0]}, "passphrase": {"not the passphrase"}, "next": {h[3]}}, h[0])
+	failing(http.StatusUnauthorized)
 	loads("join", "/join")
 	refused("join-wrong", "/join", url.Values{"code": {h[9]}, "passphrase": {passphrase}, "again": {"another"}}, h[9])
 	loads("join-address", "/join?code="+url.QueryEscape(h[1]))
