@@ -57,6 +57,10 @@ func TestStory(t *testing.T) {
 			if len(sheets) != 3 || sheets[0] == sheets[1] {
 				t.Errorf("got %d recovery sheets", len(sheets))
 			}
+			again := s.open(t, "en")
+			if got := again.leave(chromedp.Navigate(s.url + link)).Status; got != http.StatusNotFound || again.has("form") || strings.Contains(again.text("body"), organisation) {
+				t.Errorf("the link, used again: %d, %s", got, again.text("body"))
+			}
 			b.press(".buttons a")
 			b.fill("#handle", handle, "#passphrase", words)
 			b.press("form.panel button")
@@ -213,6 +217,7 @@ func TestStory(t *testing.T) {
 			if got := w.text("body"); strings.Contains(got, "Luz") {
 				t.Errorf("after the deadline wren reads %s", got)
 			}
+			plain(t, s)
 
 			// The group ends.
 			b.visit("/end")
