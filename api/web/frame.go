@@ -6,6 +6,8 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -61,6 +63,16 @@ func (f frame) In(section string) bool    { return f.Section == section }
 func (f frame) Passed(t time.Time) bool   { return !t.After(f.now) }
 func (f frame) IdleMinutes() int          { return int(idleLimit / time.Minute) }
 func (f frame) IdleSeconds() int          { return int(idleLimit / time.Second) }
+
+// capital begins a text with a capital letter, where a style sheet cannot: in an
+// attribute.
+func capital(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return s
+	}
+	return string(unicode.ToUpper(first)) + s[n:]
+}
 
 // Asset returns the path of a style sheet, script or picture. Who is not signed in
 // gets one that the browser does not keep: that page is also what is left on the

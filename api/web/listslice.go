@@ -144,7 +144,7 @@ func (p *Pages) GetSlice(c echo.Context, m *vault.Session) error {
 		lf.List.List = *l
 	}
 	for _, field := range sheet.Fields {
-		page.Columns = append(page.Columns, lf.Field(field))
+		page.Columns = append(page.Columns, capital(lf.Field(field)))
 	}
 	for _, one := range sheet.Contacts {
 		page.Rows = append(page.Rows, lf.row(one.ID, sheet.Fields, one.Values).Cells)

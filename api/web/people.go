@@ -55,7 +55,7 @@ func (f listFrame) Value(field, value string) string {
 func (f listFrame) table(fields []string) peopleTable {
 	t := peopleTable{frame: f.frame, List: f.List.ID}
 	for _, field := range fields {
-		t.Columns = append(t.Columns, f.Field(field))
+		t.Columns = append(t.Columns, capital(f.Field(field)))
 	}
 	return t
 }
