@@ -449,7 +449,7 @@ func TestDomainRenewal(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
 			m.setup()
-			a := newAuthority(t, m, 24)
+			a := newAuthority(t, m, 45)
 			var args []string
 			if byHTTP {
 				a.https = freePort(t)
@@ -463,7 +463,7 @@ func TestDomainRenewal(t *testing.T) {
 			}
 			first := seen()
 			second := first
-			for end := time.Now().Add(40 * time.Second); second.Equal(first); time.Sleep(200 * time.Millisecond) {
+			for end := time.Now().Add(75 * time.Second); second.Equal(first); time.Sleep(200 * time.Millisecond) {
 				if second = seen(); time.Now().After(end) {
 					t.Fatal("it has the same certificate to the end")
 				}
