@@ -201,18 +201,24 @@ func TestWhatPagesTell(t *testing.T) {
 	}
 }
 
-// TestWhatFormsDo: no form of any page does for anybody what is not theirs to do,
-// whatever ids are in its path and whatever is in it. What was done stands in the trail.
-func TestWhatFormsDo(t *testing.T) {
-	w := newTarget(t, false)
+// everyField is a form with a value for every field that any page has.
+func (w *target) everyField(t testing.TB) url.Values {
+	t.Helper()
 	day := func(n int) string { return w.clock.now().UTC().AddDate(0, 0, n).Format(time.DateOnly) }
 	k := newAllyKey(t, 0)
-	base := url.Values{"title": {"Taken"}, "purpose": {"Taken"}, "reason": {"Taken"}, "add-reason": {"Taken"}, "later-reason": {"Taken"}, "field": {"name"}, "fields": {"name"},
+	return url.Values{"title": {"Taken"}, "purpose": {"Taken"}, "reason": {"Taken"}, "add-reason": {"Taken"}, "later-reason": {"Taken"}, "field": {"name"}, "fields": {"name"},
 		"actions": {"read"}, "for": {"1d"}, "end": {day(9)}, "day": {day(9)}, "earlier": {day(9)}, "later": {day(120)}, "query": {"person"}, "where": {"here"}, "steward": {"wren"}, "sure": {"yes"},
 		"value.name": {"Taken Over"}, "value.email": {"taken@rally.example"}, "was.name": {"x"}, "shareable": {"no"}, "consent_text": {"x"}, "email": {"openmail@rally.example"},
 		"member": {"wren"}, "people": {"1"}, "hours": {"4"}, "handle": {"newcomer"}, "role": {"member"}, "answer": {"agree"}, "silence": {"180d"}, "on": {"all"}, "scheme": {"2/3"},
 		"passphrase": {passphrase}, "printed": {"yes"}, "draft": {w.ids["list"][0]}, "name": {"Taken"}, "certificate": {k.armored(t)}, "fingerprint": {k.fingerprint}, "how": {"phone"},
 		"to": {"send"}, "partner": w.ids["partner"], "format": {"csv"}, "when": {day(7)}, "seen": {"1/0/0/0"}, "receipt": {"x"}, "size": {"3"}, "cell.name": {"Taken"}, "total": {"1"}}
+}
+
+// TestWhatFormsDo: no form of any page does for anybody what is not theirs to do,
+// whatever ids are in its path and whatever is in it. What was done stands in the trail.
+func TestWhatFormsDo(t *testing.T) {
+	w := newTarget(t, false)
+	base := w.everyField(t)
 	variants := []url.Values{{}, {"answer": {"approve"}}, {"answer": {"refuse"}}, {"do": {"edit"}}, {"do": {"add-field"}, "field": {"city"}}, {"do": {"add-steward"}}, {"do": {"shorten"}}, {"do": {"extend"}},
 		{"do": {"add"}}, {"where": {"email"}}, {"on": {w.ids["list"][1]}}, {"seen": {"unknown"}}, {"role": {"organiser"}}, {"steward": {"heron"}}, {"email": nil, "phone": {"+12125550102"}}}
 	// What anybody may, as it is theirs or somebody else answers it; and what a grant is for.
