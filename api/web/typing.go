@@ -61,7 +61,7 @@ func (p *typingPage) show(rows [][]string) {
 	for i := range max(min(rowsOffered, p.MaxRows()), len(rows)) {
 		row := typedRow{Number: i + 1}
 		for j, field := range p.List.Fields {
-			c := typedCell{Row: i + 1, Field: field, Label: p.Field(field)}
+			c := typedCell{Row: i + 1, Field: field, Label: capital(p.Field(field))}
 			if i < len(rows) && j < len(rows[i]) {
 				c.Value = rows[i][j]
 			}

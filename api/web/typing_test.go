@@ -59,7 +59,7 @@ func TestTypingStory(t *testing.T) {
 		b.eval(`document.activeElement.getAttribute("aria-label")`, &at)
 		return at
 	}
-	if where() != "phone, 1" {
+	if where() != "Phone, 1" {
 		t.Errorf("the arrow goes to %q", at)
 	}
 	keys("something else", kb.Escape)
@@ -69,7 +69,7 @@ func TestTypingStory(t *testing.T) {
 		t.Errorf("Esc leaves %q", value)
 	}
 	keys(kb.ArrowDown, "917 555 0102", kb.Enter)
-	if where() != "name, 3" {
+	if where() != "Name, 3" {
 		t.Errorf("Enter goes to %q", at)
 	}
 	keys("ANA  PRUEBA", kb.Tab, kb.Tab, "(917) 555-0101", kb.Enter)
