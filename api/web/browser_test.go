@@ -427,3 +427,43 @@ func ask(t testing.TB, r *http.Request) answer {
 	}
 	return answer{resp.StatusCode, resp.Header, string(b)}
 }
+
+// A caller is somebody with a session, without a browser.
+type caller struct {
+	t     testing.TB
+	site  *site
+	token string
+}
+
+func (s *site) caller(t testing.TB, handle string) caller {
+	t.Helper()
+	token, err := s.vault.SignIn(t.Context(), handle, secret(passphrase))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return caller{t, s, token.Token}
+}
+
+func (c caller) get(path string) answer { c.t.Helper(); return c.send("GET", path, "", "") }
+
+func (c caller) post(path string, form url.Values, headers ...string) answer {
+	c.t.Helper()
+	return c.send("POST", path, "application/x-www-form-urlencoded", form.Encode(), headers...)
+}
+
+// send asks with a body of some kind. Headers are names and values in turn.
+func (c caller) send(method, path, contentType, body string, headers ...string) answer {
+	c.t.Helper()
+	r, err := http.NewRequestWithContext(c.t.Context(), method, c.site.url+path, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r.AddCookie(&http.Cookie{Name: "rallyvault", Value: c.token})
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return ask(c.t, r)
+}

@@ -91,7 +91,7 @@ func heldAnywhere(c echo.Context, m *vault.Session) (bool, error) {
 // changed answers a form of the page.
 func (p *Pages) changed(c echo.Context, page *endPage, err error, note string, pairs ...any) error {
 	if vault.KindOf(err) == vault.Waiting {
-		return p.toWaiting(c, page.frame, err)
+		return p.waits(c, err)
 	}
 	if err != nil {
 		page.Trouble = page.explain(err)
@@ -234,7 +234,7 @@ func (p *Pages) PostEndNow(c echo.Context, m *vault.Session) error {
 	}
 	done, err := m.ShutdownNow(c.Request().Context())
 	if vault.KindOf(err) == vault.Waiting {
-		return p.toWaiting(c, page.frame, err)
+		return p.waits(c, err)
 	}
 	if err != nil {
 		page.Trouble = page.explain(err)

@@ -47,40 +47,6 @@ func (s *site) pass(t testing.TB, d time.Duration) {
 	t.Fatal("what is due was not swept up")
 }
 
-// An asker asks as a browser does that has somebody's session.
-type asker struct {
-	t    testing.TB
-	s    *site
-	name string
-	key  string // of the cookie
-}
-
-func (s *site) asker(t testing.TB, handle string) *asker {
-	t.Helper()
-	token, err := s.vault.SignIn(t.Context(), handle, secret(passphrase))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &asker{t, s, handle, token.Token}
-}
-
-func (c *asker) ask(method, path string, form url.Values, headers ...string) answer {
-	c.t.Helper()
-	r, err := http.NewRequestWithContext(c.t.Context(), method, c.s.url+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if method == "POST" {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	r.Header.Set("Accept-Language", "en")
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	r.AddCookie(&http.Cookie{Name: "rallyvault", Value: c.key})
-	return ask(c.t, r)
-}
-
 // entries counts those of the audit trail by act.
 func entries(t testing.TB, m *vault.Session) map[audit.Act]int {
 	t.Helper()
@@ -133,14 +99,14 @@ func TestDeadlineHoldAndEnd(t *testing.T) {
 			b.says("rallyvault/1 certificate of destruction")
 			b.says("list " + string(soon))
 			b.visit("/trail")
-			c := s.asker(t, "heron")
-			if a := c.ask("GET", "/lists/"+string(soon)+"/trail", nil); a.status != http.StatusGone {
+			c := s.caller(t, "heron")
+			if a := c.get("/lists/" + string(soon) + "/trail"); a.status != http.StatusGone {
 				t.Errorf("a list that was destroyed: got %d", a.status)
 			}
-			if n := strings.Count(c.ask("GET", "/trail", nil).body, `href="/lists/`+string(soon)+`"`); n != 3 { // made, a sheet, and its end
+			if n := strings.Count(c.get("/trail").body, `href="/lists/`+string(soon)+`"`); n != 3 { // made, a sheet, and its end
 				t.Errorf("the trail has %d entries of the list that was destroyed", n)
 			}
-			cert := c.ask("GET", "/lists/"+string(soon)+"/certificate", nil)
+			cert := c.get("/lists/" + string(soon) + "/certificate")
 			if cert.status != 200 || !strings.Contains(cert.header.Get("Content-Disposition"), "attachment") || strings.Contains(cert.body, "Spring") {
 				t.Errorf("got certificate %d %v %s", cert.status, cert.header, cert.body)
 			}
@@ -154,7 +120,7 @@ func TestDeadlineHoldAndEnd(t *testing.T) {
 			}
 
 			// The held one is there, and nobody reads it; the group cannot end either.
-			if a := c.ask("GET", "/lists/"+string(held)+"/trail", nil); a.status != http.StatusGone || strings.Contains(a.body, "certificate of destruction") {
+			if a := c.get("/lists/" + string(held) + "/trail"); a.status != http.StatusGone || strings.Contains(a.body, "certificate of destruction") {
 				t.Errorf("a held list: got %d", a.status)
 			}
 			b.visit("/end/now")
@@ -178,7 +144,7 @@ func TestDeadlineHoldAndEnd(t *testing.T) {
 			b.says("No date is set")
 			b.press("a.button.danger")
 			b.says("What goes")
-			if a := c.ask("POST", "/end/now", url.Values{}); a.status != 422 || s.vault.Available() != nil {
+			if a := c.post("/end/now", url.Values{}); a.status != 422 || s.vault.Available() != nil {
 				t.Fatalf("without the box: got %d", a.status)
 			}
 			b.click("#sure")
@@ -189,7 +155,7 @@ func TestDeadlineHoldAndEnd(t *testing.T) {
 			b.says("rallyvault/1 certificate of destruction")
 			b.says("vault " + s.vault.ID())
 			for _, path := range []string{"/trail", "/report", "/holds", "/end", "/keep", "/sign-in", "/lists/" + string(soon) + "/certificate", "/trail/file"} {
-				if a := c.ask("GET", path, nil); a.status != http.StatusGone {
+				if a := c.get(path); a.status != http.StatusGone {
 					t.Errorf("%s after the end: got %d", path, a.status)
 				}
 			}
@@ -211,9 +177,9 @@ func TestEndByDateAndSilence(t *testing.T) {
 	if chosen != 0 {
 		t.Error("a day is chosen for whoever opens the page")
 	}
-	c := s.asker(t, "heron")
+	c := s.caller(t, "heron")
 	for _, form := range []url.Values{{}, {"end": {"day"}}, {"end": {"day"}, "day": {"31 January"}}, {"end": {"2020-01-01"}}} {
-		if a := c.ask("POST", "/end/date", form); a.status != 422 || !strings.Contains(a.body, `id="problem"`) {
+		if a := c.post("/end/date", form); a.status != 422 || !strings.Contains(a.body, `id="problem"`) {
 			t.Errorf("%v: got %d", form, a.status)
 		}
 	}
@@ -245,9 +211,9 @@ func TestEndByDateAndSilence(t *testing.T) {
 	// With a second organiser nothing of it is done alone.
 	s.join(t, m, "crane", vault.Organiser)
 	s.clock.advance(73 * time.Hour) // from when on they count as one
-	c = s.asker(t, "heron")
+	c = s.caller(t, "heron")
 	for path, form := range map[string]url.Values{"/end/date": {"end": {"day"}, "day": {"2040-01-31"}}, "/end/now": {"sure": {"yes"}}, "/end/silence": {"silence": {"off"}}} {
-		if a := c.ask("POST", path, form); a.status != http.StatusSeeOther || a.header.Get("Location") != "/waiting" {
+		if a := c.post(path, form); a.status != http.StatusSeeOther || a.header.Get("Location") != "/waiting" {
 			t.Errorf("%s: got %d to %q", path, a.status, a.header.Get("Location"))
 		}
 	}
@@ -255,7 +221,7 @@ func TestEndByDateAndSilence(t *testing.T) {
 	if at, _ := m.Ending(); !at.IsZero() || m.Silence() != "180d" || s.vault.Available() != nil {
 		t.Errorf("done alone: %v, %s, %v", at, m.Silence(), s.vault.Available())
 	}
-	if body := c.ask("GET", "/end", nil).body; !strings.Contains(body, "asks to end the group at once") || !strings.Contains(body, "asks to end the group on") {
+	if body := c.get("/end").body; !strings.Contains(body, "asks to end the group at once") || !strings.Contains(body, "asks to end the group on") {
 		t.Errorf("the page does not say what waits: %s", body)
 	}
 }
@@ -267,17 +233,17 @@ func TestHoldOfTwo(t *testing.T) {
 	m := s.session(t, "heron")
 	s.join(t, m, "crane", vault.Organiser)
 	s.clock.advance(73 * time.Hour)
-	heron, crane := s.asker(t, "heron"), s.asker(t, "crane")
+	heron, crane := s.caller(t, "heron"), s.caller(t, "crane")
 	m = s.session(t, "heron")
 	for _, form := range []url.Values{{}, {"on": {"all"}}, {"on": {"nothing"}, "reason": {"a letter"}}, {"reason": {"a letter"}}} {
-		if a := heron.ask("POST", "/holds", form); a.status != 422 {
+		if a := heron.post("/holds", form); a.status != 422 {
 			t.Errorf("%v: got %d", form, a.status)
 		}
 	}
-	if a := heron.ask("POST", "/holds", url.Values{"on": {"nothing"}, "reason": {"a <b>letter</b>"}}); !strings.Contains(a.body, "a &lt;b&gt;letter") {
+	if a := heron.post("/holds", url.Values{"on": {"nothing"}, "reason": {"a <b>letter</b>"}}); !strings.Contains(a.body, "a &lt;b&gt;letter") {
 		t.Error("what was typed is not in the form again, or is markup")
 	}
-	if a := heron.ask("POST", "/holds", url.Values{"on": {"all"}, "reason": {"a letter"}}); a.status != 303 {
+	if a := heron.post("/holds", url.Values{"on": {"all"}, "reason": {"a letter"}}); a.status != 303 {
 		t.Fatalf("got %d %s", a.status, a.body)
 	}
 	holds := func() []vault.Hold {
@@ -293,31 +259,31 @@ func TestHoldOfTwo(t *testing.T) {
 		t.Fatalf("got %+v", h)
 	}
 	agree, lift := "/holds/"+string(h.ID)+"/agree", "/holds/"+string(h.ID)+"/lift"
-	if strings.Contains(heron.ask("GET", "/holds", nil).body, agree) || !strings.Contains(crane.ask("GET", "/holds", nil).body, agree) {
+	if strings.Contains(heron.get("/holds").body, agree) || !strings.Contains(crane.get("/holds").body, agree) {
 		t.Error("the button to agree is for the other organiser")
 	}
-	if a := heron.ask("POST", agree, nil); a.status < 400 || holds()[0].Until == nil {
+	if a := heron.post(agree, nil); a.status < 400 || holds()[0].Until == nil {
 		t.Errorf("agreeing to one's own: got %d", a.status)
 	}
-	if a := crane.ask("POST", agree, nil); a.status != 303 || holds()[0].Until != nil {
+	if a := crane.post(agree, nil); a.status != 303 || holds()[0].Until != nil {
 		t.Errorf("the other one: got %d, %+v", a.status, holds()[0])
 	}
-	if a := crane.ask("POST", agree, nil); a.status != 404 {
+	if a := crane.post(agree, nil); a.status != 404 {
 		t.Errorf("once more: got %d", a.status)
 	}
-	if a := heron.ask("POST", lift, url.Values{}); a.status != 422 {
+	if a := heron.post(lift, url.Values{}); a.status != 422 {
 		t.Errorf("lifting without a reason: got %d", a.status)
 	}
-	if a := heron.ask("POST", lift, url.Values{"reason": {"it is over"}}); a.header.Get("Location") != "/waiting" || holds()[0].Status != vault.HoldStands {
+	if a := heron.post(lift, url.Values{"reason": {"it is over"}}); a.header.Get("Location") != "/waiting" || holds()[0].Status != vault.HoldStands {
 		t.Errorf("lifting alone: got %d, %+v", a.status, holds()[0])
 	}
-	if a := crane.ask("POST", agree, nil); a.status != 404 || holds()[0].Status != vault.HoldStands {
+	if a := crane.post(agree, nil); a.status != 404 || holds()[0].Status != vault.HoldStands {
 		t.Errorf("agreeing to a hold whose end is asked for: got %d, %+v", a.status, holds()[0])
 	}
-	if body := crane.ask("GET", lift, nil).body; !strings.Contains(body, "it is over") || !strings.Contains(body, "destroyed at once") {
+	if body := crane.get(lift).body; !strings.Contains(body, "it is over") || !strings.Contains(body, "destroyed at once") {
 		t.Errorf("the other one is not told: %s", body)
 	}
-	if a := crane.ask("POST", lift, url.Values{}); a.status != 303 || holds()[0].Status != vault.HoldLifted {
+	if a := crane.post(lift, url.Values{}); a.status != 303 || holds()[0].Status != vault.HoldLifted {
 		t.Errorf("agreeing: got %d, %+v", a.status, holds()[0])
 	}
 }
@@ -356,7 +322,7 @@ func TestTrailCode(t *testing.T) {
 	b.fill("#size", number(size), "#theirs", strings.ToUpper(strings.ReplaceAll(code, "-", " ")))
 	b.press(`form[action="/trail/compare"] button`)
 	b.says("The same: you and the other person see the same audit trail")
-	c := s.asker(t, "heron")
+	c := s.caller(t, "heron")
 	wrong := "0" + code[1:]
 	if wrong == code {
 		wrong = "1" + code[1:]
@@ -373,7 +339,7 @@ func TestTrailCode(t *testing.T) {
 		"no number":      {"many", code, "in digits", 422},
 		"less than none": {"-1", code, "in digits", 422},
 	} {
-		a := c.ask("POST", "/trail/compare", url.Values{"size": {tt.size}, "code": {tt.code}})
+		a := c.post("/trail/compare", url.Values{"size": {tt.size}, "code": {tt.code}})
 		// Words of refusals come with the vocabulary; without it the service's own are shown.
 		says := strings.Contains(a.body, tt.says) || strings.Contains(a.body, "two different audit trails") && strings.Contains(tt.says, "audit trails") ||
 			strings.Contains(a.body, "more entries than you") && name == "ahead"
@@ -383,7 +349,7 @@ func TestTrailCode(t *testing.T) {
 	}
 
 	// The file is the API's own, and checks.
-	a := c.ask("GET", "/trail/file", nil)
+	a := c.get("/trail/file")
 	if _, err := audit.VerifyExport(strings.NewReader(a.body), s.vault.LogKey(), s.vault.Checkpoint()); err != nil || !strings.Contains(a.header.Get("Content-Disposition"), "audit-trail.ndjson") {
 		t.Errorf("got %v, %v", err, a.header)
 	}
@@ -396,7 +362,7 @@ func TestTrailCode(t *testing.T) {
 	}
 	seen, at := 0, "/trail"
 	for at != "" {
-		body := c.ask("GET", at, nil).body
+		body := c.get(at).body
 		seen += strings.Count(body, `<p class="what">`)
 		_, rest, _ := strings.Cut(body, `href="/trail?before=`)
 		before, _, _ := strings.Cut(rest, `"`)
@@ -408,12 +374,12 @@ func TestTrailCode(t *testing.T) {
 		t.Errorf("pages show %d entries of %d", seen, size)
 	}
 	for _, before := range []string{"0", "-3", "x", "99999999999999999999", "1e3"} {
-		if a := c.ask("GET", "/trail?before="+before, nil); a.status != 200 {
+		if a := c.get("/trail?before=" + before); a.status != 200 {
 			t.Errorf("before=%s: got %d", before, a.status)
 		}
 	}
 	// Of one list only its own.
-	body := c.ask("GET", "/lists/"+string(list)+"/trail", nil).body
+	body := c.get("/lists/" + string(list) + "/trail").body
 	if n := strings.Count(body, `<p class="what">`); n != 2 { // made, and a sheet
 		t.Errorf("got %d entries of the list", n)
 	}
@@ -427,11 +393,11 @@ func TestBackupByPage(t *testing.T) {
 	m := s.session(t, "heron")
 	rallyOf(t, s, m, "Spring rally", 48*time.Hour)
 	const layer = "quilt anchor violet pepper"
-	c := s.asker(t, "heron")
+	c := s.caller(t, "heron")
 	for name, form := range map[string]url.Values{
 		"plain": {"passphrase": {""}, "again": {""}}, "layered": {"passphrase": {layer}, "again": {layer}},
 	} {
-		a := c.ask("POST", "/keep/backup", form)
+		a := c.post("/keep/backup", form)
 		if a.status != 200 || !strings.Contains(a.header.Get("Content-Disposition"), "backup.rallyvault") {
 			t.Fatalf("%s: got %d %v", name, a.status, a.header)
 		}
@@ -454,7 +420,7 @@ func TestBackupByPage(t *testing.T) {
 		"two passphrases": {"passphrase": {layer}, "again": {layer + "s"}}, "a short one": {"passphrase": {"short"}, "again": {"short"}},
 		"only one": {"passphrase": {layer}},
 	} {
-		a := c.ask("POST", "/keep/backup", form)
+		a := c.post("/keep/backup", form)
 		if a.status != 422 || a.header.Get("Content-Disposition") != "" || !strings.Contains(a.body, `id="problem"`) || strings.Contains(a.body, layer) {
 			t.Errorf("%s: got %d %v", name, a.status, a.header)
 		}
@@ -513,7 +479,7 @@ func TestGroupPagesAreNotForAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wren, heron := s.asker(t, "wren"), s.asker(t, "heron")
+	wren, heron := s.caller(t, "wren"), s.caller(t, "heron")
 	posts := map[string]url.Values{
 		"/holds": {"on": {"all"}, "reason": {"because"}}, "/holds/" + string(h.ID) + "/lift": {"reason": {"because"}},
 		"/end/date": {"end": {"2040-01-31"}}, "/end/cancel": {}, "/end/silence": {"silence": {"180d"}}, "/end/renew": {}, "/end/now": {"sure": {"yes"}},
@@ -532,26 +498,26 @@ func TestGroupPagesAreNotForAll(t *testing.T) {
 	}
 	before := state()
 	for path, form := range posts {
-		if a := wren.ask("POST", path, form); a.status != http.StatusForbidden {
+		if a := wren.post(path, form); a.status != http.StatusForbidden {
 			t.Errorf("a member, %s: got %d", path, a.status)
 		}
 		// An organiser's browser that a page of another site had send it.
 		for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
-			if a := heron.ask("POST", path, form, headers...); a.status != http.StatusForbidden {
+			if a := heron.post(path, form, headers...); a.status != http.StatusForbidden {
 				t.Errorf("%v, %s: got %d", headers, path, a.status)
 			}
 		}
 	}
-	if a := wren.ask("POST", "/holds/"+string(h.ID)+"/agree", nil); a.status < 400 {
+	if a := wren.post("/holds/"+string(h.ID)+"/agree", nil); a.status < 400 {
 		t.Errorf("a member agrees: got %d", a.status)
 	}
 	for _, path := range []string{"/keep", "/end/now", "/holds/" + string(h.ID) + "/lift"} {
-		if a := wren.ask("GET", path, nil); a.status != http.StatusForbidden {
+		if a := wren.get(path); a.status != http.StatusForbidden {
 			t.Errorf("a member, %s: got %d", path, a.status)
 		}
 	}
 	for _, path := range []string{"/lists/" + string(hidden.ID) + "/trail", "/lists/nonsense/trail", "/lists/nonsense/certificate", "/lists/" + string(list) + "/certificate", "/holds/nonsense/lift"} {
-		if a := wren.ask("GET", path, nil); a.status != http.StatusNotFound {
+		if a := wren.get(path); a.status != http.StatusNotFound {
 			t.Errorf("a member, %s: got %d", path, a.status)
 		}
 	}
@@ -561,7 +527,7 @@ func TestGroupPagesAreNotForAll(t *testing.T) {
 
 	// What a member sees names nobody else, no list that is hidden, no reason, no person.
 	for _, path := range []string{"/trail", "/report", "/report/file", "/trail/file", "/end", "/holds", "/lists/" + string(list) + "/trail"} {
-		a := wren.ask("GET", path, nil)
+		a := wren.get(path)
 		if a.status != 200 {
 			t.Errorf("%s: got %d", path, a.status)
 		}
@@ -574,10 +540,10 @@ func TestGroupPagesAreNotForAll(t *testing.T) {
 			t.Errorf("%s puts a handle beside an id", path)
 		}
 	}
-	if body := heron.ask("GET", "/trail", nil).body; !strings.Contains(body, "<bdi>heron</bdi>") || !strings.Contains(body, "<bdi>wren</bdi>") || strings.Contains(body, "Testperson") {
+	if body := heron.get("/trail").body; !strings.Contains(body, "<bdi>heron</bdi>") || !strings.Contains(body, "<bdi>wren</bdi>") || strings.Contains(body, "Testperson") {
 		t.Errorf("an organiser's trail: %s", body)
 	}
-	if body := wren.ask("GET", "/trail", nil).body; !strings.Contains(body, "<bdi>wren</bdi>") {
+	if body := wren.get("/trail").body; !strings.Contains(body, "<bdi>wren</bdi>") {
 		t.Error("a member does not see their own acts")
 	}
 }

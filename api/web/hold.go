@@ -1,9 +1,7 @@
 package web
 
 import (
-	"errors"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -201,24 +199,11 @@ func (p *Pages) PostLift(c echo.Context, m *vault.Session) error {
 		_, err = m.LiftHold(ctx, page.Hold.List, page.Reason)
 	}
 	if vault.KindOf(err) == vault.Waiting {
-		return p.toWaiting(c, page.frame, err)
+		return p.waits(c, err)
 	}
 	if err != nil {
 		page.Trouble = page.explain(err)
 		return again(err, "lift.html", page)
 	}
 	return p.done(c, "/holds", "holds.lifted")
-}
-
-// toWaiting says that an act was recorded, and until when another person has to look at it.
-func (p *Pages) toWaiting(c echo.Context, f frame, err error) error {
-	var e *vault.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	until, unknown := time.Parse(time.RFC3339, e.Params["expires"])
-	if unknown != nil {
-		return err
-	}
-	return p.done(c, "/waiting", "waits.noted", "until", f.Moment(until))
 }

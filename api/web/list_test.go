@@ -15,43 +15,6 @@ import (
 	"github.com/rallyvault/rallyvault/vault"
 )
 
-// A caller is somebody with a session, without a browser.
-type caller struct {
-	t     testing.TB
-	site  *site
-	token string
-}
-
-func (s *site) caller(t testing.TB, handle string) caller {
-	t.Helper()
-	token, err := s.vault.SignIn(t.Context(), handle, secret(passphrase))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return caller{t, s, token.Token}
-}
-
-func (c caller) get(path string) answer { c.t.Helper(); return c.ask("GET", path, "") }
-
-func (c caller) post(path string, form url.Values) answer {
-	c.t.Helper()
-	return c.ask("POST", path, form.Encode())
-}
-
-func (c caller) ask(method, path, body string) answer {
-	c.t.Helper()
-	r, err := http.NewRequestWithContext(c.t.Context(), method, c.site.url+path, strings.NewReader(body))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	r.AddCookie(&http.Cookie{Name: "rallyvault", Value: c.token})
-	if method == "POST" {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Sec-Fetch-Site", "same-origin")
-	}
-	return ask(c.t, r)
-}
-
 // people are those of a list, and their ids.
 func people(t testing.TB, m *vault.Session, list vault.ListID) (ids []vault.ContactID, values [][]string) {
 	t.Helper()

@@ -184,46 +184,6 @@ func groupCertificate(t testing.TB, m *vault.Session) []byte {
 	return c.Armored
 }
 
-// A hand is somebody who is signed in, and uses no browser.
-type hand struct {
-	t     testing.TB
-	site  *site
-	token string
-}
-
-func handOf(t testing.TB, s *site, handle string) hand {
-	t.Helper()
-	token, err := s.vault.SignIn(t.Context(), handle, secret(passphrase))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hand{t, s, token.Token}
-}
-
-func (h hand) get(path string) answer { h.t.Helper(); return h.send("GET", path, "", "") }
-
-func (h hand) post(path string, f url.Values) answer {
-	h.t.Helper()
-	return h.send("POST", path, "application/x-www-form-urlencoded", f.Encode())
-}
-
-func (h hand) send(method, path, contentType, body string, headers ...string) answer {
-	h.t.Helper()
-	r, err := http.NewRequestWithContext(h.t.Context(), method, h.site.url+path, strings.NewReader(body))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	r.AddCookie(&http.Cookie{Name: "rallyvault", Value: h.token})
-	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	if contentType != "" {
-		r.Header.Set("Content-Type", contentType)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	return ask(h.t, r)
-}
-
 // downloaded lets the browser save files, and returns what it saves when something is
 // clicked.
 func (b *tab) downloaded(selector string) []byte {
@@ -457,10 +417,10 @@ func TestSecondOrganiserAgrees(t *testing.T) {
 	if b.has(`a[href$="/message"]`) || b.has(`form[action$="/approval"]`) {
 		t.Error("who asked can take it out, or agree")
 	}
-	if a := handOf(t, s, "heron").get(at + "/message"); a.status != http.StatusAccepted || a.header.Get("Content-Disposition") != "" || !strings.Contains(a.body, "<html") {
+	if a := s.caller(t, "heron").get(at + "/message"); a.status != http.StatusAccepted || a.header.Get("Content-Disposition") != "" || !strings.Contains(a.body, "<html") {
 		t.Errorf("got %d %q", a.status, a.header)
 	}
-	if a := handOf(t, s, "heron").post(at+"/approval", nil); a.status != http.StatusForbidden {
+	if a := s.caller(t, "heron").post(at+"/approval", nil); a.status != http.StatusForbidden {
 		t.Errorf("somebody agrees with themselves: %d", a.status)
 	}
 	c := s.open(t, "en")
@@ -485,7 +445,7 @@ func TestPartnerPagesAreForOrganisers(t *testing.T) {
 	list, k := shared(t, m, 2, 0, 0), newAllyKey(t, 0)
 	to := ally(t, m, "Quillfeather Aid", k)
 	e := sendTo(t, m, list, 30, to)
-	egret := handOf(t, s, "egret")
+	egret := s.caller(t, "egret")
 	partner, export := "/partners/"+string(to), "/exports/"+string(e.ID)
 	for _, path := range []string{"/partners", "/partners/new", partner, partner + "/certificate", partner + "/removal", partner + "/sheet",
 		"/exports", export, export + "/message", export + "/withdrawal", "/lists/" + string(list) + "/export", "/signing-key/renewal"} {
@@ -518,7 +478,7 @@ func TestPartnerPagesAreForOrganisers(t *testing.T) {
 		t.Errorf("its file: %d %q", a.status, a.header)
 	}
 	// What does not exist is not there, also for organisers.
-	heron := handOf(t, s, "heron")
+	heron := s.caller(t, "heron")
 	for _, path := range []string{"/partners/x", "/partners/" + string(list), "/exports/" + string(list) + "/message", "/exports/x/message", "/notices/x", "/notices/" + string(list) + "/message"} {
 		if a := heron.get(path); a.status != http.StatusNotFound || a.header.Get("Content-Disposition") != "" {
 			t.Errorf("GET %s: %d %q", path, a.status, a.header)
@@ -552,7 +512,7 @@ func TestGrantToHandOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := handOf(t, s, "egret")
+	h := s.caller(t, "egret")
 	at := "/lists/" + string(list) + "/export"
 	f := url.Values{"to": {"2"}, "partner": {string(to)}}
 	page := h.post(at, f)
@@ -577,7 +537,7 @@ func TestGrantToHandOver(t *testing.T) {
 var seen = regexp.MustCompile(`name="seen" value="([^"]*)"`)
 
 // seenOf is what the last step of an export shows of the counts.
-func seenOf(t testing.TB, h hand, at string, f url.Values) string {
+func seenOf(t testing.TB, h caller, at string, f url.Values) string {
 	t.Helper()
 	look := url.Values{}
 	for name, values := range f {
@@ -601,7 +561,7 @@ func TestForgedSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := handOf(t, s, "heron")
+	h := s.caller(t, "heron")
 	at := "/lists/" + string(list) + "/export"
 	day := func(n int) string { return time.Now().UTC().AddDate(0, 0, n).Format(time.DateOnly) }
 	good := func() url.Values {
@@ -660,7 +620,7 @@ func TestForgedSteps(t *testing.T) {
 func TestCertificatesThatAreRefused(t *testing.T) {
 	s := founded(t)
 	m := s.session(t, "heron")
-	h := handOf(t, s, "heron")
+	h := s.caller(t, "heron")
 	made := time.Now().Add(-48 * time.Hour)
 	e, err := openpgp.NewEntity("Quillfeather", "", "", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: 24 * 3600, Time: func() time.Time { return made }})
 	if err != nil {
@@ -804,7 +764,7 @@ func TestLedgerByPages(t *testing.T) {
 			}
 		}
 	}
-	h := handOf(t, s, "heron")
+	h := s.caller(t, "heron")
 	for query, want := range map[string]int{"": 20, "?page=1": 20, "?page=2": 1, "?page=3": 1, "?page=0": 20, "?page=-1": 20, "?page=x": 20, "?page=99999999999999999999": 1} {
 		a := h.get("/exports" + query)
 		if got := strings.Count(a.body, `<li class="card`); a.status != 200 || got != want || len(a.body) > 100_000 {

@@ -547,6 +547,10 @@ func TestMembersCannotOrganise(t *testing.T) {
 			t.Errorf("%s shows a code", tt.path)
 		}
 	}
+	// A handle is nobody's id, also for who could.
+	if a := s.sends(t, alive, "/members/wren/disable", url.Values{}); a.status != http.StatusNotFound {
+		t.Errorf("a handle in the place of an id: got %d", a.status)
+	}
 	if s.vault.SignedIn(alive) != nil {
 		t.Error("somebody was signed out")
 	}
