@@ -18,6 +18,9 @@ import (
 
 var routeOfPage = regexp.MustCompile(`e\.(GET|POST)\("(/[^"]*)"`)
 
+// fileName is what files are saved as: what kind of thing they are and perhaps an id.
+var fileName = regexp.MustCompile(`^attachment; filename="(people\.(csv|vcf|json)|[a-z]+(-[a-z]+)?(-[0-9a-f]{4,12})?\.(ics|txt|ndjson|json|pgp|asc))"$`)
+
 // pageRoutes reads the route table of the pages.
 func pageRoutes(t testing.TB, method string) (paths []string) {
 	t.Helper()
@@ -165,8 +168,11 @@ func TestWhatPagesTell(t *testing.T) {
 				if a.status == http.StatusOK {
 					seen++
 					at, _, _ := strings.Cut(path, "?")
-					if file := a.header.Get("Content-Disposition") != ""; file != web.IsFile(at) {
+					said := a.header.Get("Content-Disposition")
+					if file := said != ""; file != web.IsFile(at) {
 						t.Errorf("%s is a file: %t, and taken for the other", route, file)
+					} else if file && !fileName.MatchString(said) {
+						t.Errorf("%s is shown, or has a name that tells something: %s", route, said)
 					}
 				}
 				for _, word := range who.unknown {
